@@ -1,0 +1,138 @@
+// What the parts above see of VMs: snapshots that never change, and the operations on them. A VM's
+// processes outlive the daemon that launched it; its record on disk is what a later daemon adopts it by.
+import type { Grant } from '../secret/grant.ts';
+import type { Secret } from '../secret/secret.ts';
+
+/**
+ * `starting`: its processes are being started; `running`: the VMM took its configuration and runs;
+ * `stopping`: on its way out, by `delete`; `stopped`: the guest powered itself off; `failed`: it ended
+ * in any other way. The last two keep record and console log until they are deleted.
+ */
+export type VmStatus = 'starting' | 'running' | 'stopping' | 'stopped' | 'failed';
+
+/**
+ * `waiting`: the guest may still ask for it; `claimed`: it left the host; `done`: the guest reported
+ * its end. Whatever happens, a script leaves the host at most once.
+ */
+export type Userdata =
+  | { readonly state: 'none' }
+  | { readonly state: 'waiting' }
+  | { readonly state: 'claimed' }
+  | { readonly state: 'done'; readonly exitCode: number };
+
+interface AnyVm {
+  /** A DNS label, unique among the VMs of one daemon. */
+  readonly hostname: string;
+  readonly status: VmStatus;
+  /** Why it is `failed` or `stopped`; absent otherwise. */
+  readonly reason?: string;
+  readonly grant: Grant;
+  readonly tags: readonly string[];
+  /** Milliseconds since 1970. */
+  readonly createdAtMs: number;
+  /** Where the guest's connections to port P arrive as `PATH_P`, and where `CONNECT P` dials the guest. */
+  readonly vsockPath: string;
+}
+
+/** A VM whose processes are Slicer's. */
+export interface LaunchedVm extends AnyVm {
+  readonly kind: 'launched';
+  readonly group: string;
+  readonly cpus: number;
+  readonly ramBytes: number;
+  readonly userdata: Userdata;
+  /** The last lines of the console at the moment of its end; empty unless `failed` or `stopped`. */
+  readonly lastConsoleLines: readonly string[];
+}
+
+/** A VM that something else started: Slicer knows its VSOCK socket and its grant, always `running`. */
+export interface AttachedVm extends AnyVm {
+  readonly kind: 'attached';
+}
+
+export type Vm = LaunchedVm | AttachedVm;
+
+export interface LaunchRequest {
+  /** The host group; names the VM `<group>-N` with N one above the highest there is, unless `hostname` does. */
+  readonly group: string;
+  readonly hostname?: string;
+  /** 1 to 255. */
+  readonly cpus: number;
+  /** A multiple of 1 MiB. */
+  readonly ramBytes: number;
+  readonly kernel: string;
+  readonly initrd: string;
+  /** The kernel's command line: world-readable in the guest. */
+  readonly cmdline: string;
+  readonly network: 'none' | 'user';
+  readonly grant: Grant;
+  readonly tags: readonly string[];
+  /** The script that the guest runs once. It is kept on tmpfs until the guest claims it. */
+  readonly userdata?: Uint8Array;
+  /** How long the guest may take to power off when asked to; 0: it is not asked. */
+  readonly stopGraceMs: number;
+}
+
+export interface AttachRequest {
+  readonly hostname: string;
+  readonly vsockPath: string;
+  readonly grant: Grant;
+  readonly tags: readonly string[];
+}
+
+/** What the guest is given besides secrets. Lives on tmpfs as long as the VM. */
+export interface GuestMaterial {
+  /** Absent for an attached VM, which has no boot channel that Slicer knows of. */
+  readonly bootToken?: Secret;
+  /** Present while `userdata.state` is `waiting`. */
+  readonly userdata?: Uint8Array;
+}
+
+export interface LaunchHooks {
+  /**
+   * Called when the VM's directories and boot token exist and none of its processes does. The live
+   * server for the VM must listen when this resolves; when it rejects, the launch is undone.
+   */
+  beforeStart(vm: LaunchedVm): Promise<void>;
+}
+
+export interface ConsoleLog {
+  readonly lines: number;
+  /** As the guest wrote it, invalid UTF-8 replaced: may hold control characters. */
+  readonly content: string;
+}
+
+export interface Vms {
+  /** By group and number. */
+  list(): readonly Vm[];
+  get(hostname: string): Vm | undefined;
+  /**
+   * Resolves when the VM is `running`. Any failure undoes every step and leaves no record. Throws
+   * vm_exists, invalid_request, missing_part, launch_failed, no_memory_file_system, shutting_down.
+   */
+  launch(request: LaunchRequest, hooks: LaunchHooks): Promise<LaunchedVm>;
+  /** Keeps the record of a VM that something else started. Throws vm_exists. */
+  attach(request: AttachRequest): Promise<AttachedVm>;
+  /**
+   * Ends the VM (power button, grace, then by force), and removes its processes, sockets and files;
+   * of an attached VM only the record. Throws vm_not_found.
+   */
+  delete(hostname: string): Promise<void>;
+  /** The last `lines` lines of the console, all that is kept for 0. Throws vm_not_found. */
+  logs(hostname: string, lines: number): Promise<ConsoleLog>;
+  /** Throws vm_not_found, vm_not_running. */
+  guestMaterial(hostname: string): Promise<GuestMaterial>;
+  /**
+   * Resolves when it is on disk that the script was handed out: nothing hands it out again. Throws
+   * vm_not_found, and vm_not_running when there is no script that waits.
+   */
+  userdataClaimed(hostname: string): Promise<void>;
+  /** Throws vm_not_found; a result for a script that was not claimed, or a second one, is ignored. */
+  userdataDone(hostname: string, exitCode: number): Promise<void>;
+  /** Calls `listener` after every change of a VM, with `undefined` as `vm` once it is gone. Returns how to stop. */
+  onChange(listener: (hostname: string, vm: Vm | undefined) => void): () => void;
+  /** Stops watching; the VMs go on, and a later daemon adopts them. Launches under way are ended first. */
+  closeKeepingVms(): Promise<void>;
+  /** Deletes every VM that runs, then closes; records of VMs that ended before stay. */
+  stopAll(): Promise<void>;
+}
