@@ -40,7 +40,7 @@ export const node = z
     created_at: timestamp,
     arch: z.string().openapi({ example: 'amd64' }),
     status: nodeStatus,
-    tags: z.array(tag, must('a list of tags')).max(64, must('a list of at most 64 tags')).optional(),
+    tags: z.array(z.string()),
     cpus: z.int().openapi({ description: '0 for a registered VM' }),
     ram_bytes: z.int().openapi({ description: '0 for a registered VM' }),
     secrets: grant,
