@@ -40,9 +40,15 @@ export function encodeFrame(type: FrameType, payload: Uint8Array): Uint8Array {
   return frame;
 }
 
-/** Collects frames from any split of the stream. `push` throws a `RangeError` for what is no frame. */
+/**
+ * Collects frames from any split of the stream, each byte copied once however small the pieces are.
+ * `push` throws a `RangeError` for what is no frame.
+ */
 export class FrameReader {
-  #pending = new Uint8Array(0);
+  readonly #header = new Uint8Array(HEADER_BYTES);
+  #headerFill = 0;
+  #payload = new Uint8Array(0);
+  #payloadFill = 0;
   readonly #onFrame: (frame: Frame) => void;
 
   constructor(onFrame: (frame: Frame) => void) {
@@ -50,25 +56,39 @@ export class FrameReader {
   }
 
   push(chunk: Uint8Array): void {
-    let data = chunk;
-    if (this.#pending.byteLength > 0) {
-      data = new Uint8Array(this.#pending.byteLength + chunk.byteLength);
-      data.set(this.#pending);
-      data.set(chunk, this.#pending.byteLength);
-    }
     let offset = 0;
-    while (data.byteLength - offset >= HEADER_BYTES) {
-      const type = data[offset] as number;
-      const length = new DataView(data.buffer, data.byteOffset + offset + 1, 4).getUint32(0);
-      if (!KNOWN.has(type)) throw new RangeError(`expected an exec frame, got one of type ${type}`);
-      if (length > FRAME_MAX_BYTES) {
-        throw new RangeError(`expected an exec frame of at most ${FRAME_MAX_BYTES} bytes, got ${length}`);
+    while (offset < chunk.byteLength) {
+      if (this.#headerFill < HEADER_BYTES) {
+        const take = Math.min(HEADER_BYTES - this.#headerFill, chunk.byteLength - offset);
+        this.#header.set(chunk.subarray(offset, offset + take), this.#headerFill);
+        this.#headerFill += take;
+        offset += take;
+        if (this.#headerFill < HEADER_BYTES) return;
+        this.#beginPayload();
+      } else {
+        const take = Math.min(this.#payload.byteLength - this.#payloadFill, chunk.byteLength - offset);
+        this.#payload.set(chunk.subarray(offset, offset + take), this.#payloadFill);
+        this.#payloadFill += take;
+        offset += take;
       }
-      const end = offset + HEADER_BYTES + length;
-      if (data.byteLength < end) break;
-      this.#onFrame({ type: type as FrameType, payload: data.slice(offset + HEADER_BYTES, end) });
-      offset = end;
+      this.#endIfComplete();
     }
-    this.#pending = data.slice(offset);
+  }
+
+  #beginPayload(): void {
+    const type = this.#header[0] as number;
+    const length = new DataView(this.#header.buffer).getUint32(1);
+    if (!KNOWN.has(type)) throw new RangeError(`expected an exec frame, got one of type ${type}`);
+    if (length > FRAME_MAX_BYTES) {
+      throw new RangeError(`expected an exec frame of at most ${FRAME_MAX_BYTES} bytes, got ${length}`);
+    }
+    this.#payload = new Uint8Array(length);
+    this.#payloadFill = 0;
+  }
+
+  #endIfComplete(): void {
+    if (this.#payloadFill < this.#payload.byteLength) return;
+    this.#headerFill = 0;
+    this.#onFrame({ type: this.#header[0] as FrameType, payload: this.#payload });
   }
 }

@@ -71,7 +71,7 @@ export class TarReader {
 
   /** Throws `WireError` unless the whole archive, its two closing blocks included, was read. */
   end(): void {
-    if (this.#zeroBlocks < 2) throw new WireError('expected a whole tar archive, it stops early');
+    if (this.#zeroBlocks < 2 || this.#blockFill > 0) throw new WireError('expected a whole tar archive, it stops early');
   }
 
   push(chunk: Uint8Array): void {
@@ -119,6 +119,7 @@ export class TarReader {
   #readHeader(block: Uint8Array): void {
     const sum = this.#primitives.checksum(block);
     if (sum === 8 * 0x20) {
+      if (this.#overrides.size > 0) throw new WireError('expected an entry after its pax header');
       this.#zeroBlocks += 1;
       return;
     }
