@@ -1,0 +1,32 @@
+// Who a user id is in this guest: /etc/passwd and /etc/group (passwd(5), group(5)), read afresh each time.
+import * as std from 'std';
+
+export interface Account {
+  readonly name: string;
+  readonly gid: number;
+  readonly home: string;
+  readonly shell: string;
+  /** Supplementary groups, the primary one included. */
+  readonly groups: readonly number[];
+}
+
+/** An id that has no entry gets itself as its group, `/` as its home and no further groups. */
+export function accountOf(uid: number, gid: number | undefined): Account {
+  const entry = rows('/etc/passwd').find((fields) => fields[2] === String(uid));
+  const [name = String(uid), , , ownGid = String(uid), , home = '/', shell = ''] = entry ?? [];
+  const primary = gid ?? Number(ownGid);
+  const others = rows('/etc/group')
+    .filter((fields) => entry !== undefined && (fields[3] ?? '').split(',').includes(name))
+    .map((fields) => Number(fields[2]));
+  return {
+    name,
+    gid: primary,
+    home: home === '' ? '/' : home,
+    shell: shell === '' ? '/bin/sh' : shell,
+    groups: [...new Set([primary, ...others])],
+  };
+}
+
+function rows(path: string): string[][] {
+  return (std.loadFile(path) ?? '').split('\n').map((line) => line.split(':'));
+}

@@ -1,0 +1,133 @@
+// Runs one command for the host and carries its streams as frames (src/wire/exec-frames.ts). The command
+// gets a session of its own; when the connection ends before the command does, the whole session's
+// process group gets SIGHUP, as from a terminal that went away.
+import * as os from 'os';
+import * as sys from 'sys';
+import { encodeFrame, FRAME, FRAME_MAX_BYTES, FrameReader, type Frame, type FrameType } from '../src/wire/exec-frames.ts';
+import { asciiBytes } from '../src/wire/http.ts';
+import type { ExecRequest } from '../src/wire/protocol.ts';
+import { accountOf } from './accounts.ts';
+import { onceExited } from './children.ts';
+import { Connection } from './connection.ts';
+import { toFault } from './fault.ts';
+
+const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+const SIGHUP = 1;
+
+/** Above this many bytes that the host has not taken, the command's output is not read any further. */
+const BACKLOG_MAX_BYTES = 4 * FRAME_MAX_BYTES;
+
+export interface ExecHandlers {
+  readonly onData: (chunk: Uint8Array) => void;
+  readonly onDrain: () => void;
+  readonly onGone: () => void;
+}
+
+export function serveExec(request: ExecRequest, host: Connection): ExecHandlers {
+  const send = (type: FrameType, payload: Uint8Array): void => host.write(encodeFrame(type, payload));
+  let command: Command;
+  try {
+    command = new Command(request, host, send);
+  } catch (error) {
+    send(FRAME.failed, new Uint8Array(sys.bytes(toFault(error).message)));
+    return { onData: () => undefined, onDrain: () => undefined, onGone: () => undefined };
+  }
+  const frames = new FrameReader((frame) => command.take(frame));
+  return { onData: (chunk) => frames.push(chunk), onDrain: () => command.resume(), onGone: () => command.hangUp() };
+}
+
+/** Environment of a command: the account's, then what the request adds or replaces. */
+function environment(request: ExecRequest): { env: string[]; gid: number; groups: string[]; home: string } {
+  const account = accountOf(request.uid, request.gid);
+  const values = new Map<string, string>([
+    ['HOME', account.home], ['PATH', PATH], ['USER', account.name], ['LOGNAME', account.name], ['SHELL', account.shell],
+  ]);
+  for (const assignment of request.env) {
+    const split = assignment.indexOf('=');
+    values.set(assignment.slice(0, split), assignment.slice(split + 1));
+  }
+  return {
+    env: [...values].map(([name, value]) => `${name}=${value}`),
+    gid: account.gid,
+    groups: account.groups.map(String),
+    home: account.home,
+  };
+}
+
+class Command {
+  readonly #pid: number;
+  readonly #host: Connection;
+  readonly #input: Connection | undefined;
+  readonly #outputs: Connection[];
+  #status: number | undefined;
+  #exited = false;
+
+  constructor(request: ExecRequest, host: Connection, send: (type: FrameType, payload: Uint8Array) => void) {
+    const { env, gid, groups } = environment(request);
+    const [pid, input, output, error] = sys.spawn(
+      request.argv, env, request.cwd ?? '/', request.uid, gid, groups, request.stdin,
+    );
+    this.#pid = pid;
+    this.#host = host;
+    send(FRAME.started, asciiBytes(String(pid)));
+    this.#outputs = [this.#forward(output, FRAME.stdout, send), this.#forward(error, FRAME.stderr, send)];
+    // The command may close its stdin early: that is no fault.
+    this.#input = input < 0 ? undefined : new Connection(input, false, {
+      onData: () => undefined,
+      onDrain: () => host.resume(),
+      onClose: () => host.resume(),
+    });
+    this.#input?.pause();
+    onceExited(pid, (status) => {
+      this.#status = status;
+      this.#finish(send);
+    });
+  }
+
+  take(frame: Frame): void {
+    if (frame.type === FRAME.stdin) {
+      this.#input?.write(frame.payload);
+      if ((this.#input?.backlog ?? 0) > BACKLOG_MAX_BYTES) this.#host.pause();
+    } else if (frame.type === FRAME.stdinEnd) {
+      this.#endInput();
+    } else if (frame.type === FRAME.signal && this.#status === undefined) {
+      os.kill(-this.#pid, frame.payload[0] as number);
+    }
+  }
+
+  resume(): void {
+    for (const output of this.#outputs) output.resume();
+    if (this.#exited) this.#host.close();
+  }
+
+  hangUp(): void {
+    if (this.#status === undefined) os.kill(-this.#pid, SIGHUP);
+    this.#input?.close();
+    for (const output of this.#outputs) output.close();
+  }
+
+  #endInput(): void {
+    this.#input?.end();
+  }
+
+  #forward(fd: number, type: FrameType, send: (type: FrameType, payload: Uint8Array) => void): Connection {
+    const output: Connection = new Connection(fd, false, {
+      onData: (chunk) => {
+        for (let offset = 0; offset < chunk.byteLength; offset += FRAME_MAX_BYTES) {
+          send(type, chunk.subarray(offset, offset + FRAME_MAX_BYTES));
+        }
+        if (this.#host.backlog > BACKLOG_MAX_BYTES) for (const each of this.#outputs) each.pause();
+      },
+      onClose: () => this.#finish(send),
+    });
+    return output;
+  }
+
+  /** The exit frame is the last one: after the exit and the end of both outputs. */
+  #finish(send: (type: FrameType, payload: Uint8Array) => void): void {
+    if (this.#status === undefined || this.#exited || this.#outputs.some((output) => !output.closed)) return;
+    this.#exited = true;
+    send(FRAME.exit, asciiBytes(String(this.#status)));
+    if (this.#host.backlog === 0) this.#host.close();
+  }
+}

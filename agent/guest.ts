@@ -1,0 +1,180 @@
+// The running agent: syncs, runs userdata once, then stays. It holds the files when the host goes away,
+// comes back to it with jittered back-off, and never wakes up while nothing happens.
+import * as os from 'os';
+import * as std from 'std';
+import * as sys from 'sys';
+import type { Health } from '../src/wire/protocol.ts';
+import { findBootToken } from './boot-token.ts';
+import { serveControl, type AgentStatus } from './control.ts';
+import { toFault, Fault } from './fault.ts';
+import { serveHostCalls } from './host-calls.ts';
+import { HostClient } from './host-client.ts';
+import { Holdings } from './holdings.ts';
+import { log } from './log.ts';
+import { openSecretsDirectory, type SecretsDirectory } from './secrets-directory.ts';
+import { clearStaging } from './secrets-writer.ts';
+import { Session } from './session.ts';
+import { Sync, type SyncResult } from './sync.ts';
+import type { Transport } from './transport.ts';
+import { runUserdata } from './userdata.ts';
+import { AGENT_VERSION } from './version.ts';
+
+const BACKOFF_MIN_MS = 100;
+const BACKOFF_MAX_MS = 10_000;
+const ALTERATION_SETTLE_MS = 50;
+
+export class Guest {
+  readonly #transport: Transport;
+  readonly #directory: SecretsDirectory;
+  readonly #holdings: Holdings;
+  readonly #session = new Session(findBootToken());
+  readonly #sync: Sync;
+  readonly #pollClient: HostClient;
+  readonly #requestClient: HostClient;
+  readonly #startedMs = os.now();
+  #problem: Fault | undefined;
+  #connected = false;
+  #userdataRan = false;
+  #backoffMs = BACKOFF_MIN_MS;
+
+  constructor(transport: Transport, secretsPath: string) {
+    this.#transport = transport;
+    this.#directory = openSecretsDirectory(secretsPath);
+    clearStaging(this.#directory);
+    this.#holdings = new Holdings(this.#directory);
+    this.#sync = new Sync(this.#directory, this.#holdings, this.#session);
+    this.#pollClient = new HostClient(transport.dialHost);
+    this.#requestClient = new HostClient(transport.dialHost);
+  }
+
+  /** One sync without a running agent: a session of its own, which ends with the process. */
+  async syncOnce(): Promise<SyncResult> {
+    this.#listen();
+    await this.#session.establish(this.#requestClient);
+    return this.#sync.now(this.#requestClient);
+  }
+
+  /** Runs until the process ends. */
+  async run(): Promise<never> {
+    serveControl(this.#directory.statePath, { sync: () => this.#syncOnRequest(), status: () => this.#status() });
+    await this.#untilListening();
+    this.#watch();
+    let first = true;
+    for (;;) {
+      try {
+        if (!this.#session.established) await this.#session.establish(this.#pollClient);
+        await this.#sync.poll(this.#pollClient);
+        this.#succeeded();
+        if (first) {
+          first = false;
+          log(`holds ${this.#holdings.names.length} secrets in ${this.#directory.path}`);
+          void this.#userdata();
+        }
+      } catch (error) {
+        await this.#failed(toFault(error));
+      }
+    }
+  }
+
+  #listen(): void {
+    serveHostCalls({
+      transport: this.#transport,
+      session: this.#session,
+      health: () => this.#health(),
+      onFault: (fault) => log(`a connection to the agent: ${fault.message}`),
+    });
+  }
+
+  /** Somebody else may hold the port; the agent can do nothing without it. */
+  async #untilListening(): Promise<void> {
+    for (;;) {
+      try {
+        return this.#listen();
+      } catch (error) {
+        await this.#failed(toFault(error));
+      }
+    }
+  }
+
+  async #syncOnRequest(): Promise<SyncResult> {
+    try {
+      if (!this.#session.established) await this.#session.establish(this.#requestClient);
+      const result = await this.#sync.now(this.#requestClient);
+      this.#succeeded();
+      return result;
+    } catch (error) {
+      const fault = toFault(error);
+      if (fault.code === 'unauthorized') this.#session.forget();
+      this.#problem = fault;
+      throw fault;
+    }
+  }
+
+  #succeeded(): void {
+    this.#connected = true;
+    this.#backoffMs = BACKOFF_MIN_MS;
+    if (this.#problem === undefined) return;
+    this.#problem = undefined;
+    log('all secrets are in place again');
+    void this.#sync.report(this.#requestClient, undefined).catch(() => undefined);
+  }
+
+  /** Waits before the next attempt: twice as long each time, and between half and all of that. */
+  async #failed(fault: Fault): Promise<void> {
+    this.#connected = false;
+    if (fault.code === 'unauthorized') {
+      // The host restarted: nothing is wrong, a new session mends it.
+      this.#session.forget();
+    } else {
+      const about = fault.secretName === undefined ? '' : `${fault.secretName}: `;
+      if (fault.message !== this.#problem?.message) log(`${about}${fault.message}`);
+      this.#problem = fault;
+    }
+    if (fault.secretName !== undefined) await this.#sync.report(this.#requestClient, fault).catch(() => undefined);
+    const delayMs = this.#backoffMs * (0.5 + Math.random() / 2);
+    this.#backoffMs = Math.min(2 * this.#backoffMs, BACKOFF_MAX_MS);
+    await new Promise<void>((resolve) => os.setTimeout(resolve, delayMs));
+  }
+
+  async #userdata(): Promise<void> {
+    try {
+      this.#userdataRan = (await runUserdata(this.#requestClient, this.#session, this.#directory)) || this.#userdataRan;
+    } catch (error) {
+      log(`userdata: ${toFault(error).message}`);
+    }
+  }
+
+  /** Restores what somebody in the guest altered. The agent's own changes wake it too, and cost a look. */
+  #watch(): void {
+    const fd = sys.watchDirectory(this.#directory.path);
+    const events = new Uint8Array(16 * 1024);
+    let timer: object | undefined;
+    os.setReadHandler(fd, () => {
+      while (sys.read(fd, events) > 0);
+      timer ??= os.setTimeout(() => {
+        timer = undefined;
+        this.#sync.restore(this.#requestClient).catch((error) => log(`restoring: ${toFault(error).message}`));
+      }, ALTERATION_SETTLE_MS);
+    });
+  }
+
+  #health(): Health {
+    return {
+      agent_version: AGENT_VERSION,
+      agent_uptime: (os.now() - this.#startedMs) / 1000,
+      system_uptime: Number((std.loadFile('/proc/uptime') ?? '0').split(' ')[0]),
+      userdata_ran: this.#userdataRan,
+    };
+  }
+
+  #status(): AgentStatus {
+    return {
+      version: AGENT_VERSION,
+      connected: this.#connected,
+      generation: this.#sync.generation,
+      secrets: this.#holdings.names.length,
+      uptimeSeconds: (os.now() - this.#startedMs) / 1000,
+      problem: this.#problem?.message,
+    };
+  }
+}

@@ -1,0 +1,90 @@
+// What the agent put into the secrets directory: the names, kept in a file so that a restarted agent
+// removes what it put there and nothing else, and for each file what tells that nobody touched it since.
+import * as std from 'std';
+import * as sys from 'sys';
+import type { SecretsDirectory } from './secrets-directory.ts';
+
+/** In staging and in the state directory; a secret's name can't begin with a dot. */
+const MANIFEST = '.manifest';
+
+export class Holdings {
+  readonly #directory: SecretsDirectory;
+  #names: string[];
+  #indexes: Map<string, number>;
+  #prints: Uint8Array;
+
+  constructor(directory: SecretsDirectory) {
+    this.#directory = directory;
+    const manifest = std.loadFile(`${directory.statePath}/${MANIFEST}`) ?? '';
+    this.#names = manifest.split('\n').filter((name) => name !== '');
+    this.#indexes = new Map(this.#names.map((name, index) => [name, index]));
+    this.#prints = new Uint8Array(this.#names.length * sys.PRINT_BYTES);
+  }
+
+  get names(): readonly string[] {
+    return this.#names;
+  }
+
+  has(name: string): boolean {
+    return this.#indexes.has(name);
+  }
+
+  /** Names of files that are not as the agent left them. */
+  altered(): string[] {
+    const indexes = sys.changedFiles(this.#directory.fd, this.#names, this.#prints);
+    return indexes.map((index) => this.#names[index] as string);
+  }
+
+  /** Writes down that these names may be there from now on, before the first of them is. */
+  announce(names: readonly string[]): void {
+    const fresh = names.filter((name) => !this.has(name));
+    if (fresh.length > 0) this.#save([...this.#names, ...fresh]);
+  }
+
+  /** Ends a change: `held` are in place as staged, `removed` are gone. */
+  settle(held: readonly string[], removed: readonly string[]): void {
+    const before = this.#names.length;
+    if (removed.length > 0) this.#drop(new Set(removed));
+    for (const name of held) this.#add(name);
+    for (const name of held) {
+      sys.takePrint(this.#directory.fd, name, this.#prints, this.#indexes.get(name) as number);
+    }
+    if (removed.length > 0 || this.#names.length !== before) this.#save(this.#names);
+  }
+
+  #add(name: string): void {
+    if (this.has(name)) return;
+    const index = this.#names.push(name) - 1;
+    this.#indexes.set(name, index);
+    const needed = (index + 1) * sys.PRINT_BYTES;
+    if (needed <= this.#prints.byteLength) return;
+    const larger = new Uint8Array(2 * needed);
+    larger.set(this.#prints);
+    this.#prints = larger;
+  }
+
+  #drop(removed: ReadonlySet<string>): void {
+    const kept = this.#names.flatMap((name, index) => (removed.has(name) ? [] : [{ name, index }]));
+    const prints = new Uint8Array(this.#prints.byteLength);
+    kept.forEach(({ index }, position) => {
+      const print = this.#prints.subarray(index * sys.PRINT_BYTES, (index + 1) * sys.PRINT_BYTES);
+      prints.set(print, position * sys.PRINT_BYTES);
+    });
+    this.#names = kept.map(({ name }) => name);
+    this.#indexes = new Map(this.#names.map((name, index) => [name, index]));
+    this.#prints = prints;
+  }
+
+  #save(names: readonly string[]): void {
+    const { stagingFd, stateFd } = this.#directory;
+    const bytes = new Uint8Array(sys.bytes(names.map((name) => `${name}\n`).join('')));
+    sys.removeFile(stagingFd, MANIFEST);
+    const fd = sys.createFile(stagingFd, MANIFEST);
+    try {
+      for (let sent = 0; sent < bytes.byteLength;) sent += sys.write(fd, bytes, sent, bytes.byteLength);
+    } finally {
+      sys.finishFile(fd, 0o600, 0, 0);
+    }
+    sys.renameFile(stagingFd, stateFd, MANIFEST);
+  }
+}

@@ -1,0 +1,643 @@
+/*
+ * The system calls that QuickJS lacks, as the JavaScript module `sys`, and the three loops over bytes
+ * that are too slow in an interpreter (tar checksum, HMAC-SHA256, comparing files). No policy lives here:
+ * what is refused, and why, is decided in the TypeScript that calls it.
+ *
+ * Conventions: a failing call throws an Error with `code` ("ENOSPC"); descriptors are non-blocking where
+ * they are waited for and always close-on-exec; `read` and `write` return -1 when they would block.
+ * Paths below a directory descriptor are single names and are never followed when they are links.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include <linux/vm_sockets.h>
+#include "quickjs.h"
+
+#define FUNCTION(name) static JSValue name(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv)
+
+/* 4 MiB: with the kernel's default of 256 KiB, waiting for credit dominates a large sync. */
+#define VSOCK_BUFFER_BYTES (4ULL << 20)
+
+static JSValue throw_errno(JSContext *ctx, const char *call, int error) {
+    const char *name = strerrorname_np(error);
+    JSValue object = JS_NewError(ctx);
+    char text[256];
+    snprintf(text, sizeof text, "%s: %s", call, strerror(error));
+    JS_DefinePropertyValueStr(ctx, object, "message", JS_NewString(ctx, text),
+                              JS_PROP_WRITABLE | JS_PROP_CONFIGURABLE);
+    JS_DefinePropertyValueStr(ctx, object, "code", JS_NewString(ctx, name ? name : "EUNKNOWN"), JS_PROP_C_W_E);
+    return JS_Throw(ctx, object);
+}
+
+#define CHECK(call, result) do { if ((result) < 0) return throw_errno(ctx, call, errno); } while (0)
+
+static int int_argument(JSContext *ctx, JSValueConst value) {
+    int32_t number = -1;
+    JS_ToInt32(ctx, &number, value);
+    return number;
+}
+
+static uint32_t id_argument(JSContext *ctx, JSValueConst value) {
+    int64_t number = -1;
+    JS_ToInt64(ctx, &number, value);
+    return (uint32_t)number;
+}
+
+/* The bytes of a Uint8Array; NULL with an exception pending for anything else. */
+static uint8_t *bytes_argument(JSContext *ctx, JSValueConst value, size_t *length) {
+    size_t offset, element, whole;
+    JSValue buffer = JS_GetTypedArrayBuffer(ctx, value, &offset, length, &element);
+    if (JS_IsException(buffer)) return NULL;
+    uint8_t *data = JS_GetArrayBuffer(ctx, &whole, buffer);
+    JS_FreeValue(ctx, buffer);
+    return data ? data + offset : NULL;
+}
+
+/* A slice [from, to) of a Uint8Array given by three arguments. */
+static uint8_t *slice_argument(JSContext *ctx, JSValueConst *argv, size_t *length) {
+    size_t whole;
+    int64_t from, to;
+    uint8_t *data = bytes_argument(ctx, argv[0], &whole);
+    if (!data || JS_ToInt64(ctx, &from, argv[1]) || JS_ToInt64(ctx, &to, argv[2])) return NULL;
+    if (from < 0 || to < from || (size_t)to > whole) {
+        JS_ThrowRangeError(ctx, "slice out of range");
+        return NULL;
+    }
+    *length = to - from;
+    return data + from;
+}
+
+/* ---- bytes and text ---- */
+
+FUNCTION(utf8_text) {
+    size_t length;
+    uint8_t *data = slice_argument(ctx, argv, &length);
+    return data ? JS_NewStringLen(ctx, (char *)data, length) : JS_EXCEPTION;
+}
+
+FUNCTION(utf8_bytes) {
+    size_t length;
+    const char *text = JS_ToCStringLen(ctx, &length, argv[0]);
+    if (!text) return JS_EXCEPTION;
+    JSValue buffer = JS_NewArrayBufferCopy(ctx, (const uint8_t *)text, length);
+    JS_FreeCString(ctx, text);
+    return buffer;
+}
+
+FUNCTION(tar_checksum) {
+    size_t length;
+    const uint8_t *block = bytes_argument(ctx, argv[0], &length);
+    if (!block) return JS_EXCEPTION;
+    uint32_t sum = 8 * ' ';
+    for (size_t i = 0; i < length; i++)
+        if (i < 148 || i >= 156) sum += block[i];
+    return JS_NewUint32(ctx, sum);
+}
+
+/* ---- SHA-256 (FIPS 180-4) and HMAC (RFC 2104) ---- */
+
+static const uint32_t SHA256_K[64] = {
+    0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
+    0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
+    0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
+    0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
+    0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
+    0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
+    0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
+    0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2,
+};
+
+static void sha256_block(uint32_t state[8], const uint8_t *data) {
+#define ROTATE(x, n) ((x) >> (n) | (x) << (32 - (n)))
+    uint32_t w[64], s[8];
+    for (int i = 0; i < 16; i++)
+        w[i] = (uint32_t)data[4 * i] << 24 | data[4 * i + 1] << 16 | data[4 * i + 2] << 8 | data[4 * i + 3];
+    for (int i = 16; i < 64; i++) {
+        uint32_t a = w[i - 15], b = w[i - 2];
+        w[i] = w[i - 16] + (ROTATE(a, 7) ^ ROTATE(a, 18) ^ a >> 3) + w[i - 7]
+             + (ROTATE(b, 17) ^ ROTATE(b, 19) ^ b >> 10);
+    }
+    memcpy(s, state, sizeof s);
+    for (int i = 0; i < 64; i++) {
+        uint32_t t1 = s[7] + (ROTATE(s[4], 6) ^ ROTATE(s[4], 11) ^ ROTATE(s[4], 25))
+                    + ((s[4] & s[5]) ^ (~s[4] & s[6])) + SHA256_K[i] + w[i];
+        uint32_t t2 = (ROTATE(s[0], 2) ^ ROTATE(s[0], 13) ^ ROTATE(s[0], 22))
+                    + ((s[0] & s[1]) ^ (s[0] & s[2]) ^ (s[1] & s[2]));
+        memmove(s + 1, s, 7 * sizeof *s);
+        s[4] += t1;
+        s[0] = t1 + t2;
+    }
+    for (int i = 0; i < 8; i++) state[i] += s[i];
+#undef ROTATE
+}
+
+/* Digest of the 64 bytes `pad` followed by `length` bytes of `data`. */
+static void sha256_padded(const uint8_t pad[64], const uint8_t *data, size_t length, uint8_t digest[32]) {
+    uint32_t state[8] = { 0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19 };
+    uint8_t last[128] = { 0 };
+    size_t whole = length / 64 * 64, rest = length - whole, size = rest < 56 ? 64 : 128;
+    uint64_t bits = (64 + (uint64_t)length) * 8;
+    sha256_block(state, pad);
+    for (size_t i = 0; i < whole; i += 64) sha256_block(state, data + i);
+    memcpy(last, data + whole, rest);
+    last[rest] = 0x80;
+    for (int i = 0; i < 8; i++) last[size - 1 - i] = bits >> (8 * i);
+    for (size_t i = 0; i < size; i += 64) sha256_block(state, last + i);
+    for (int i = 0; i < 32; i++) digest[i] = state[i / 4] >> (24 - 8 * (i % 4));
+}
+
+/* hmacSha256(key, text): hexadecimal; the key has at most 64 bytes (session keys and boot tokens do). */
+FUNCTION(hmac_sha256) {
+    size_t key_length, text_length;
+    const char *key = JS_ToCStringLen(ctx, &key_length, argv[0]);
+    const char *text = JS_ToCStringLen(ctx, &text_length, argv[1]);
+    JSValue result = JS_EXCEPTION;
+    if (key && text && key_length <= 64) {
+        uint8_t inner[64] = { 0 }, outer[64], digest[32];
+        char hex[65];
+        memcpy(inner, key, key_length);
+        for (int i = 0; i < 64; i++) outer[i] = inner[i] ^ 0x5c, inner[i] ^= 0x36;
+        sha256_padded(inner, (const uint8_t *)text, text_length, digest);
+        sha256_padded(outer, digest, sizeof digest, digest);
+        for (int i = 0; i < 32; i++) snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+        result = JS_NewStringLen(ctx, hex, 64);
+    } else if (key && text) {
+        JS_ThrowRangeError(ctx, "expected a key of at most 64 bytes");
+    }
+    JS_FreeCString(ctx, key);
+    JS_FreeCString(ctx, text);
+    return result;
+}
+
+FUNCTION(random_hex) {
+    uint8_t bytes[32];
+    char hex[65];
+    CHECK("getrandom", getrandom(bytes, sizeof bytes, 0));
+    for (int i = 0; i < 32; i++) snprintf(hex + 2 * i, 3, "%02x", bytes[i]);
+    return JS_NewStringLen(ctx, hex, 64);
+}
+
+/* ---- sockets ---- */
+
+static int vsock_socket(void) {
+    unsigned long long size = VSOCK_BUFFER_BYTES;
+    int fd = socket(AF_VSOCK, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) return -1;
+    setsockopt(fd, AF_VSOCK, SO_VM_SOCKETS_BUFFER_MAX_SIZE, &size, sizeof size);
+    setsockopt(fd, AF_VSOCK, SO_VM_SOCKETS_BUFFER_SIZE, &size, sizeof size);
+    return fd;
+}
+
+static JSValue socket_result(JSContext *ctx, int fd, const char *call, int result) {
+    if (fd >= 0 && (result == 0 || errno == EINPROGRESS || errno == EAGAIN)) return JS_NewInt32(ctx, fd);
+    int error = errno;
+    if (fd >= 0) close(fd);
+    return throw_errno(ctx, call, error);
+}
+
+FUNCTION(vsock_listen) {
+    struct sockaddr_vm address = { .svm_family = AF_VSOCK, .svm_cid = VMADDR_CID_ANY };
+    address.svm_port = id_argument(ctx, argv[0]);
+    int fd = vsock_socket(), result = fd;
+    if (fd >= 0) result = bind(fd, (struct sockaddr *)&address, sizeof address);
+    if (result >= 0) result = listen(fd, 32);
+    return socket_result(ctx, fd, "listen on vsock", result < 0 ? -1 : 0);
+}
+
+FUNCTION(vsock_connect) {
+    struct sockaddr_vm address = { .svm_family = AF_VSOCK };
+    address.svm_cid = id_argument(ctx, argv[0]);
+    address.svm_port = id_argument(ctx, argv[1]);
+    int fd = vsock_socket();
+    return socket_result(ctx, fd, "connect to vsock", fd < 0 ? -1 : connect(fd, (struct sockaddr *)&address, sizeof address));
+}
+
+FUNCTION(vsock_local_cid) {
+    unsigned int cid = VMADDR_CID_ANY;
+    int fd = open("/dev/vsock", O_RDONLY | O_CLOEXEC);
+    CHECK("open /dev/vsock", fd);
+    int result = ioctl(fd, IOCTL_VM_SOCKETS_GET_LOCAL_CID, &cid);
+    close(fd);
+    CHECK("ask /dev/vsock for the CID", result);
+    return JS_NewUint32(ctx, cid);
+}
+
+static int unix_address(JSContext *ctx, JSValueConst value, struct sockaddr_un *address) {
+    const char *path = JS_ToCString(ctx, value);
+    if (!path) return -1;
+    size_t length = strlen(path);
+    if (length < sizeof address->sun_path) strcpy(address->sun_path, path);
+    JS_FreeCString(ctx, path);
+    address->sun_family = AF_UNIX;
+    if (length < sizeof address->sun_path) return 0;
+    errno = ENAMETOOLONG;
+    return -1;
+}
+
+/* Creates the socket 0600; the directory keeps others from what is there before the mode is set. */
+FUNCTION(unix_listen) {
+    struct sockaddr_un address = { 0 };
+    CHECK("socket path", unix_address(ctx, argv[0], &address));
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), result = fd;
+    mode_t mask = umask(0177);
+    if (fd >= 0) result = bind(fd, (struct sockaddr *)&address, sizeof address);
+    umask(mask);
+    if (result >= 0) result = listen(fd, 32);
+    return socket_result(ctx, fd, "listen on a socket", result < 0 ? -1 : 0);
+}
+
+FUNCTION(unix_connect) {
+    struct sockaddr_un address = { 0 };
+    CHECK("socket path", unix_address(ctx, argv[0], &address));
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    return socket_result(ctx, fd, "connect to a socket", fd < 0 ? -1 : connect(fd, (struct sockaddr *)&address, sizeof address));
+}
+
+/* accept(fd): [descriptor, peer's CID (-1 for a Unix socket)], or null when nobody waits. */
+FUNCTION(accept_peer) {
+    union { struct sockaddr base; struct sockaddr_vm vm; struct sockaddr_un un; } peer = { 0 };
+    socklen_t length = sizeof peer;
+    int fd = accept4(int_argument(ctx, argv[0]), &peer.base, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0 && (errno == EAGAIN || errno == ECONNABORTED)) return JS_NULL;
+    CHECK("accept", fd);
+    JSValue pair = JS_NewArray(ctx);
+    JS_SetPropertyUint32(ctx, pair, 0, JS_NewInt32(ctx, fd));
+    JS_SetPropertyUint32(ctx, pair, 1,
+        peer.base.sa_family == AF_VSOCK ? JS_NewUint32(ctx, peer.vm.svm_cid) : JS_NewInt32(ctx, -1));
+    return pair;
+}
+
+/* Ends a non-blocking connect: throws what became of it. */
+FUNCTION(connect_result) {
+    int error = 0;
+    socklen_t length = sizeof error;
+    CHECK("getsockopt", getsockopt(int_argument(ctx, argv[0]), SOL_SOCKET, SO_ERROR, &error, &length));
+    return error ? throw_errno(ctx, "connect", error) : JS_UNDEFINED;
+}
+
+FUNCTION(read_bytes) {
+    size_t length;
+    uint8_t *data = bytes_argument(ctx, argv[1], &length);
+    if (!data) return JS_EXCEPTION;
+    ssize_t count = read(int_argument(ctx, argv[0]), data, length);
+    if (count < 0 && (errno == EAGAIN || errno == EINTR)) return JS_NewInt32(ctx, -1);
+    CHECK("read", count);
+    return JS_NewInt64(ctx, count);
+}
+
+FUNCTION(write_bytes) {
+    size_t length;
+    uint8_t *data = slice_argument(ctx, argv + 1, &length);
+    if (!data) return JS_EXCEPTION;
+    ssize_t count = write(int_argument(ctx, argv[0]), data, length);
+    if (count < 0 && (errno == EAGAIN || errno == EINTR)) return JS_NewInt32(ctx, -1);
+    CHECK("write", count);
+    return JS_NewInt64(ctx, count);
+}
+
+FUNCTION(close_descriptor) {
+    CHECK("close", close(int_argument(ctx, argv[0])));
+    return JS_UNDEFINED;
+}
+
+/* ---- files below a directory descriptor ---- */
+
+FUNCTION(open_directory) {
+    const char *path = JS_ToCString(ctx, argv[0]);
+    if (!path) return JS_EXCEPTION;
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), error = errno;
+    JS_FreeCString(ctx, path);
+    return fd < 0 ? throw_errno(ctx, "open a directory", error) : JS_NewInt32(ctx, fd);
+}
+
+/* Runs `expression` with `name` as a C string, and throws what fails. */
+#define WITH_NAME(value, call, expression) do { \
+    const char *name = JS_ToCString(ctx, value); \
+    if (!name) return JS_EXCEPTION; \
+    result = (expression); \
+    int error = errno; \
+    JS_FreeCString(ctx, name); \
+    if (result < 0) return throw_errno(ctx, call, error); \
+} while (0)
+
+/* makeDirectory(fd, name, mode): the directory below fd, made if absent, with exactly this mode. */
+FUNCTION(make_directory) {
+    int result, base = int_argument(ctx, argv[0]), mode = int_argument(ctx, argv[2]);
+    WITH_NAME(argv[1], "make a directory", mkdirat(base, name, mode) < 0 && errno != EEXIST ? -1 : 0);
+    WITH_NAME(argv[1], "open a directory", openat(base, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    int fd = result;
+    CHECK("set a directory's mode", fchmod(fd, mode));
+    return JS_NewInt32(ctx, fd);
+}
+
+FUNCTION(create_file) {
+    int result, base = int_argument(ctx, argv[0]);
+    WITH_NAME(argv[1], "create", openat(base, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+    return JS_NewInt32(ctx, result);
+}
+
+/* finishFile(fd, mode, uid, gid): sets owner, then mode (chown clears bits), and closes, whatever happens. */
+FUNCTION(finish_file) {
+    int fd = int_argument(ctx, argv[0]);
+    int failed = fchown(fd, id_argument(ctx, argv[2]), id_argument(ctx, argv[3])) < 0
+              || fchmod(fd, int_argument(ctx, argv[1])) < 0;
+    int error = errno;
+    close(fd);
+    return failed ? throw_errno(ctx, "set owner and mode", error) : JS_UNDEFINED;
+}
+
+FUNCTION(rename_file) {
+    int result, from = int_argument(ctx, argv[0]), to = int_argument(ctx, argv[1]);
+    WITH_NAME(argv[2], "rename", renameat(from, name, to, name));
+    return JS_UNDEFINED;
+}
+
+/* removeFile(fd, name): what is absent is removed already. */
+FUNCTION(remove_file) {
+    int result, base = int_argument(ctx, argv[0]);
+    WITH_NAME(argv[1], "remove", unlinkat(base, name, 0) < 0 && errno != ENOENT ? -1 : 0);
+    return JS_UNDEFINED;
+}
+
+FUNCTION(is_directory) {
+    struct stat status = { 0 };
+    int result, base = int_argument(ctx, argv[0]);
+    WITH_NAME(argv[1], "stat", fstatat(base, name, &status, AT_SYMLINK_NOFOLLOW) < 0 && errno != ENOENT ? -1 : 0);
+    return JS_NewBool(ctx, S_ISDIR(status.st_mode));
+}
+
+static int same_content(int one, int other) {
+    static uint8_t a[65536], b[65536];
+    for (;;) {
+        ssize_t n = read(one, a, sizeof a), m = 0;
+        while (m < n) {
+            ssize_t more = read(other, b + m, n - m);
+            if (more <= 0) return 0;
+            m += more;
+        }
+        if (n <= 0) return n == 0;
+        if (memcmp(a, b, n)) return 0;
+    }
+}
+
+static int same_file(int one, int other, const char *name) {
+    struct stat a, b;
+    int same = 0;
+    if (fstatat(other, name, &b, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(b.st_mode) || b.st_nlink != 1) return 0;
+    int from = openat(one, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    int to = openat(other, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (from >= 0 && to >= 0 && !fstat(from, &a) && !fstat(to, &b))
+        same = a.st_mode == b.st_mode && a.st_uid == b.st_uid && a.st_gid == b.st_gid
+            && a.st_size == b.st_size && same_content(from, to);
+    if (from >= 0) close(from);
+    if (to >= 0) close(to);
+    return same;
+}
+
+/* sameFile(fd, otherFd, name): whether both hold a plain file `name` of equal bytes, owner and mode. */
+FUNCTION(same_file_below) {
+    int result, one = int_argument(ctx, argv[0]), other = int_argument(ctx, argv[1]);
+    WITH_NAME(argv[2], "compare", same_file(one, other, name));
+    return JS_NewBool(ctx, result);
+}
+
+/* What tells that nobody touched a file since: the inode change time can't be set by anyone. */
+struct print { uint64_t inode, size, mtime_s, mtime_ns, ctime_s, ctime_ns; uint32_t mode, uid, gid, links; };
+
+static int take_print(int base, const char *name, struct print *print) {
+    struct stat s;
+    if (fstatat(base, name, &s, AT_SYMLINK_NOFOLLOW) < 0) return -1;
+    *print = (struct print){ s.st_ino, s.st_size, s.st_mtim.tv_sec, s.st_mtim.tv_nsec, s.st_ctim.tv_sec,
+                             s.st_ctim.tv_nsec, s.st_mode, s.st_uid, s.st_gid, s.st_nlink };
+    return 0;
+}
+
+/* takePrint(fd, name, prints, index): records the file's state in the index-th slot of `prints`. */
+FUNCTION(take_print_of) {
+    size_t length;
+    int result, base = int_argument(ctx, argv[0]), index = int_argument(ctx, argv[3]);
+    uint8_t *prints = bytes_argument(ctx, argv[2], &length);
+    if (!prints) return JS_EXCEPTION;
+    if (index < 0 || (index + 1) * sizeof(struct print) > length) return JS_ThrowRangeError(ctx, "no such print");
+    WITH_NAME(argv[1], "stat", take_print(base, name, (struct print *)prints + index));
+    return JS_UNDEFINED;
+}
+
+/* changedFiles(fd, names, prints): the indexes of names whose file is not as it was recorded. */
+FUNCTION(changed_files) {
+    size_t length;
+    int64_t count = 0;
+    int base = int_argument(ctx, argv[0]);
+    uint8_t *prints = bytes_argument(ctx, argv[2], &length);
+    JSValue size = JS_GetPropertyStr(ctx, argv[1], "length");
+    JS_ToInt64(ctx, &count, size);
+    if (!prints) return JS_EXCEPTION;
+    if (count * sizeof(struct print) > length) return JS_ThrowRangeError(ctx, "fewer prints than names");
+    JSValue changed = JS_NewArray(ctx);
+    for (uint32_t i = 0, found = 0; i < count; i++) {
+        struct print now;
+        JSValue value = JS_GetPropertyUint32(ctx, argv[1], i);
+        const char *name = JS_ToCString(ctx, value);
+        int failed = !name || take_print(base, name, &now) < 0;
+        if (failed || memcmp(&now, (struct print *)prints + i, sizeof now))
+            JS_SetPropertyUint32(ctx, changed, found++, JS_NewUint32(ctx, i));
+        JS_FreeCString(ctx, name);
+        JS_FreeValue(ctx, value);
+    }
+    return changed;
+}
+
+/* ---- the file system and the machine ---- */
+
+FUNCTION(file_system_type) {
+    struct statfs status;
+    int result;
+    WITH_NAME(argv[0], "statfs", statfs(name, &status));
+    return JS_NewInt64(ctx, status.f_type);
+}
+
+FUNCTION(mount_tmpfs) {
+    int result;
+    unsigned long flags = MS_NOSUID | MS_NODEV;
+    WITH_NAME(argv[0], "mount a tmpfs",
+              mount("slicer", name, "tmpfs", flags, "mode=0755,noswap") < 0
+                  ? mount("slicer", name, "tmpfs", flags, "mode=0755") : 0);
+    return JS_UNDEFINED;
+}
+
+/* watchDirectory(path): an inotify descriptor for every way in which a file of the directory can change. */
+FUNCTION(watch_directory) {
+    int result, fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    CHECK("inotify", fd);
+    WITH_NAME(argv[0], "watch a directory",
+              inotify_add_watch(fd, name, IN_ATTRIB | IN_CREATE | IN_DELETE | IN_MODIFY | IN_MOVE | IN_ONLYDIR));
+    return JS_NewInt32(ctx, fd);
+}
+
+FUNCTION(effective_uid) {
+    return JS_NewInt64(ctx, geteuid());
+}
+
+/* ---- processes ---- */
+
+static char **string_list(JSContext *ctx, JSValueConst list, int *count) {
+    int64_t length = 0;
+    JSValue size = JS_GetPropertyStr(ctx, list, "length");
+    JS_ToInt64(ctx, &length, size);
+    char **strings = calloc(length + 1, sizeof *strings);
+    for (*count = 0; strings && *count < length; ++*count) {
+        JSValue value = JS_GetPropertyUint32(ctx, list, *count);
+        const char *text = JS_ToCString(ctx, value);
+        strings[*count] = strdup(text ? text : "");
+        JS_FreeCString(ctx, text);
+        JS_FreeValue(ctx, value);
+    }
+    return strings;
+}
+
+static void free_list(char **strings) {
+    for (char **string = strings; string && *string; string++) free(*string);
+    free(strings);
+}
+
+struct child { char **arguments, **environment, *directory; uint32_t uid, gid; gid_t *groups; int group_count; };
+
+/* What the agent was started with; its own is lower, see `initialise`. */
+static struct rlimit inherited_descriptors;
+
+/* In the child: takes on the identity (groups before the ids that allow it) and becomes the program. */
+static void become(const struct child *child, int pipes[3][2], int input, int report) {
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    signal(SIGPIPE, SIG_DFL);
+    setrlimit(RLIMIT_NOFILE, &inherited_descriptors);
+    setsid();
+    if ((input ? dup2(pipes[0][0], 0) : dup2(open("/dev/null", O_RDONLY), 0)) >= 0
+        && dup2(pipes[1][1], 1) >= 0 && dup2(pipes[2][1], 2) >= 0
+        && setgroups(child->group_count, child->groups) == 0
+        && setresgid(child->gid, child->gid, child->gid) == 0
+        && setresuid(child->uid, child->uid, child->uid) == 0
+        && chdir(child->directory) == 0) {
+        /* After this PATH is the program's own. */
+        environ = child->environment;
+        execvp(child->arguments[0], child->arguments);
+    }
+    int error = errno;
+    while (write(report, &error, sizeof error) < 0 && errno == EINTR);
+    _exit(127);
+}
+
+/*
+ * spawn(argv, env, cwd, uid, gid, groups, stdin): [pid, stdin or -1, stdout, stderr] of a program in a
+ * session of its own. A program that can't be started throws, with the errno of the child's failed step.
+ */
+FUNCTION(spawn_program) {
+    struct child child = { 0 };
+    int count, pipes[3][2] = { { -1, -1 }, { -1, -1 }, { -1, -1 } }, report[2] = { -1, -1 }, error = 0;
+    int input = JS_ToBool(ctx, argv[6]);
+    child.arguments = string_list(ctx, argv[0], &count);
+    child.environment = string_list(ctx, argv[1], &count);
+    child.uid = id_argument(ctx, argv[3]);
+    child.gid = id_argument(ctx, argv[4]);
+    char **groups = string_list(ctx, argv[5], &child.group_count);
+    const char *directory = JS_ToCString(ctx, argv[2]);
+    child.directory = strdup(directory ? directory : "/");
+    JS_FreeCString(ctx, directory);
+    child.groups = calloc(child.group_count + 1, sizeof *child.groups);
+    for (int i = 0; i < child.group_count; i++) child.groups[i] = strtoul(groups[i], NULL, 10);
+
+    pid_t pid = -1;
+    if ((input && pipe2(pipes[0], O_CLOEXEC) < 0) || pipe2(pipes[1], O_CLOEXEC) < 0 || pipe2(pipes[2], O_CLOEXEC) < 0
+        || pipe2(report, O_CLOEXEC) < 0 || (pid = fork()) < 0)
+        error = errno;
+    if (pid == 0) become(&child, pipes, input, report[1]);
+    if (report[1] >= 0) close(report[1]);
+    if (pid > 0 && read(report[0], &error, sizeof error) != sizeof error) error = 0;
+    if (report[0] >= 0) close(report[0]);
+    free_list(child.arguments);
+    free_list(child.environment);
+    free_list(groups);
+    free(child.directory);
+    free(child.groups);
+
+    int ends[3] = { pipes[0][1], pipes[1][0], pipes[2][0] };
+    int others[3] = { pipes[0][0], pipes[1][1], pipes[2][1] };
+    for (int i = 0; i < 3; i++) {
+        if (others[i] >= 0) close(others[i]);
+        if (error && ends[i] >= 0) close(ends[i]);
+        if (!error && ends[i] >= 0) fcntl(ends[i], F_SETFL, O_NONBLOCK);
+    }
+    if (error) return throw_errno(ctx, "start a program", error);
+    JSValue result = JS_NewArray(ctx);
+    JS_SetPropertyUint32(ctx, result, 0, JS_NewInt32(ctx, pid));
+    for (int i = 0; i < 3; i++) JS_SetPropertyUint32(ctx, result, i + 1, JS_NewInt32(ctx, ends[i]));
+    return result;
+}
+
+static const JSCFunctionListEntry FUNCTIONS[] = {
+    JS_CFUNC_DEF("text", 3, utf8_text),
+    JS_CFUNC_DEF("bytes", 1, utf8_bytes),
+    JS_CFUNC_DEF("tarChecksum", 1, tar_checksum),
+    JS_CFUNC_DEF("hmacSha256", 2, hmac_sha256),
+    JS_CFUNC_DEF("randomHex", 0, random_hex),
+    JS_CFUNC_DEF("vsockListen", 1, vsock_listen),
+    JS_CFUNC_DEF("vsockConnect", 2, vsock_connect),
+    JS_CFUNC_DEF("vsockLocalCid", 0, vsock_local_cid),
+    JS_CFUNC_DEF("unixListen", 1, unix_listen),
+    JS_CFUNC_DEF("unixConnect", 1, unix_connect),
+    JS_CFUNC_DEF("accept", 1, accept_peer),
+    JS_CFUNC_DEF("connectResult", 1, connect_result),
+    JS_CFUNC_DEF("read", 2, read_bytes),
+    JS_CFUNC_DEF("write", 4, write_bytes),
+    JS_CFUNC_DEF("close", 1, close_descriptor),
+    JS_CFUNC_DEF("openDirectory", 1, open_directory),
+    JS_CFUNC_DEF("makeDirectory", 3, make_directory),
+    JS_CFUNC_DEF("createFile", 2, create_file),
+    JS_CFUNC_DEF("finishFile", 4, finish_file),
+    JS_CFUNC_DEF("renameFile", 3, rename_file),
+    JS_CFUNC_DEF("removeFile", 2, remove_file),
+    JS_CFUNC_DEF("isDirectory", 2, is_directory),
+    JS_CFUNC_DEF("sameFile", 3, same_file_below),
+    JS_CFUNC_DEF("takePrint", 4, take_print_of),
+    JS_CFUNC_DEF("changedFiles", 3, changed_files),
+    JS_CFUNC_DEF("fileSystemType", 1, file_system_type),
+    JS_CFUNC_DEF("mountTmpfs", 1, mount_tmpfs),
+    JS_CFUNC_DEF("watchDirectory", 1, watch_directory),
+    JS_CFUNC_DEF("effectiveUid", 0, effective_uid),
+    JS_CFUNC_DEF("spawn", 7, spawn_program),
+    JS_PROP_INT32_DEF("PRINT_BYTES", sizeof(struct print), 0),
+};
+
+static int initialise(JSContext *ctx, JSModuleDef *module) {
+    /* QuickJS waits with select(2), which ends the process for a descriptor of 1024 or more. */
+    getrlimit(RLIMIT_NOFILE, &inherited_descriptors);
+    struct rlimit descriptors = inherited_descriptors;
+    if (descriptors.rlim_cur > 1000) descriptors.rlim_cur = 1000;
+    setrlimit(RLIMIT_NOFILE, &descriptors);
+    signal(SIGPIPE, SIG_IGN);
+    return JS_SetModuleExportList(ctx, module, FUNCTIONS, sizeof FUNCTIONS / sizeof *FUNCTIONS);
+}
+
+JSModuleDef *js_init_module_sys(JSContext *ctx, const char *module_name) {
+    JSModuleDef *module = JS_NewCModule(ctx, module_name, initialise);
+    if (module) JS_AddModuleExportList(ctx, module, FUNCTIONS, sizeof FUNCTIONS / sizeof *FUNCTIONS);
+    return module;
+}

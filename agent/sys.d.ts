@@ -1,0 +1,87 @@
+// The types of the C module (sys.c), and of the few functions of QuickJS's own modules that the agent uses.
+
+declare module 'sys' {
+  /** UTF-8 text of bytes [from, to). */
+  export function text(bytes: Uint8Array, from: number, to: number): string;
+  export function bytes(text: string): ArrayBuffer;
+  export function tarChecksum(block: Uint8Array): number;
+  export function hmacSha256(key: string, text: string): string;
+  /** 32 random bytes as hexadecimal. */
+  export function randomHex(): string;
+
+  export function vsockListen(port: number): number;
+  export function vsockConnect(cid: number, port: number): number;
+  export function vsockLocalCid(): number;
+  export function unixListen(path: string): number;
+  export function unixConnect(path: string): number;
+  export function accept(fd: number): [fd: number, peerCid: number] | null;
+  export function connectResult(fd: number): void;
+  /** Count of bytes; 0 at the end; -1 when it would block. */
+  export function read(fd: number, into: Uint8Array): number;
+  export function write(fd: number, bytes: Uint8Array, from: number, to: number): number;
+  export function close(fd: number): void;
+
+  export function openDirectory(path: string): number;
+  export function makeDirectory(fd: number, name: string, mode: number): number;
+  export function createFile(fd: number, name: string): number;
+  export function finishFile(fd: number, mode: number, uid: number, gid: number): void;
+  export function renameFile(fromFd: number, toFd: number, name: string): void;
+  export function removeFile(fd: number, name: string): void;
+  export function isDirectory(fd: number, name: string): boolean;
+  export function sameFile(fd: number, otherFd: number, name: string): boolean;
+  export const PRINT_BYTES: number;
+  export function takePrint(fd: number, name: string, prints: Uint8Array, index: number): void;
+  export function changedFiles(fd: number, names: readonly string[], prints: Uint8Array): number[];
+
+  export function fileSystemType(path: string): number;
+  export function mountTmpfs(path: string): void;
+  export function watchDirectory(path: string): number;
+  export function effectiveUid(): number;
+  export function spawn(
+    argv: readonly string[],
+    env: readonly string[],
+    cwd: string,
+    uid: number,
+    gid: number,
+    groups: readonly string[],
+    stdin: boolean,
+  ): [pid: number, stdin: number, stdout: number, stderr: number];
+}
+
+declare module 'os' {
+  export function setReadHandler(fd: number, handler: (() => void) | null): void;
+  export function setWriteHandler(fd: number, handler: (() => void) | null): void;
+  export function setTimeout(handler: () => void, delayMs: number): object;
+  export function clearTimeout(timer: object): void;
+  export function signal(signal: number, handler: (() => void) | null | undefined): void;
+  export function waitpid(pid: number, options: number): [pid: number, status: number];
+  export function kill(pid: number, signal: number): number;
+  export function mkdir(path: string, mode?: number): number;
+  export function remove(path: string): number;
+  export function rename(from: string, to: string): number;
+  export function readdir(path: string): [names: string[], error: number];
+  export function stat(path: string): [status: { size: number; mode: number; uid: number; gid: number } | null, error: number];
+  export function now(): number;
+  export const WNOHANG: number;
+  export const SIGCHLD: number;
+  export const SIGTERM: number;
+  export const SIGINT: number;
+}
+
+declare module 'std' {
+  export interface File {
+    puts(text: string): void;
+    flush(): void;
+    read(buffer: ArrayBuffer, offset: number, length: number): number;
+    close(): number;
+  }
+  export const out: File;
+  export const err: File;
+  export function open(path: string, mode: string): File | null;
+  export function loadFile(path: string): string | null;
+  export function getenv(name: string): string | undefined;
+  export function exit(code: number): never;
+}
+
+/** The command line, of which QuickJS makes a global. */
+declare const scriptArgs: readonly string[];

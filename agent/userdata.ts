@@ -1,0 +1,86 @@
+// Userdata: a script that the host hands out once for each VM, over the live channel and after the first
+// sync, so that it finds its secrets in place.
+import * as std from 'std';
+import * as sys from 'sys';
+import { USERDATA_OUTPUT_MAX_BYTES, type UserdataResult } from '../src/wire/protocol.ts';
+import { accountOf } from './accounts.ts';
+import { onceExited } from './children.ts';
+import { Connection } from './connection.ts';
+import { toFault } from './fault.ts';
+import { bodyText, jsonBody, type HostClient } from './host-client.ts';
+import { log } from './log.ts';
+import type { SecretsDirectory } from './secrets-directory.ts';
+import type { Session } from './session.ts';
+
+const SCRIPT = '.userdata';
+const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+const NOT_EXECUTABLE = 126;
+
+/** Asks for the script and runs it when there is one. Resolves whether one ran. */
+export async function runUserdata(host: HostClient, session: Session, directory: SecretsDirectory): Promise<boolean> {
+  const claim = await host.request({ method: 'POST', target: '/v1/userdata', headers: session.authorization() });
+  if (claim.status !== 200) return false;
+  log('userdata starts');
+  const result = await run(claim.body, directory);
+  log(`userdata ended with exit code ${result.exit_code}`);
+  await host.request({
+    method: 'PUT', target: '/v1/userdata', headers: session.authorization(), body: jsonBody(result),
+  });
+  return true;
+}
+
+async function run(script: Uint8Array, directory: SecretsDirectory): Promise<UserdataResult> {
+  const path = `${directory.statePath}/${SCRIPT}`;
+  try {
+    sys.removeFile(directory.stateFd, SCRIPT);
+    const fd = sys.createFile(directory.stateFd, SCRIPT);
+    try {
+      for (let sent = 0; sent < script.byteLength;) sent += sys.write(fd, script, sent, script.byteLength);
+    } finally {
+      sys.finishFile(fd, 0o700, 0, 0);
+    }
+    const isProgram = script[0] === 0x23 && script[1] === 0x21; // #!
+    return await outcomeOf(isProgram ? [path] : ['/bin/sh', path]);
+  } catch (error) {
+    return { exit_code: NOT_EXECUTABLE, output: toFault(error).message };
+  } finally {
+    sys.removeFile(directory.stateFd, SCRIPT);
+  }
+}
+
+/** Runs as root from `/`; its output goes to the agent's log, and the end of it to the host. */
+function outcomeOf(argv: readonly string[]): Promise<UserdataResult> {
+  const { home, groups } = accountOf(0, undefined);
+  const env = [`HOME=${home}`, `PATH=${PATH}`, 'USER=root', 'LOGNAME=root', 'SHELL=/bin/sh'];
+  const [pid, , output, error] = sys.spawn(argv, env, '/', 0, 0, groups.map(String), false);
+  const tail = new Tail();
+  return new Promise((resolve) => {
+    for (const fd of [output, error]) {
+      new Connection(fd, false, {
+        onData: (chunk) => {
+          std.err.puts(bodyText(chunk));
+          std.err.flush();
+          tail.add(chunk);
+        },
+        onClose: () => undefined,
+      });
+    }
+    onceExited(pid, (status) => resolve({ exit_code: status, output: tail.text() }));
+  });
+}
+
+/** The last bytes of a stream. */
+class Tail {
+  #bytes = new Uint8Array(0);
+
+  add(chunk: Uint8Array): void {
+    const whole = new Uint8Array(this.#bytes.byteLength + chunk.byteLength);
+    whole.set(this.#bytes);
+    whole.set(chunk, this.#bytes.byteLength);
+    this.#bytes = whole.slice(Math.max(0, whole.byteLength - USERDATA_OUTPUT_MAX_BYTES));
+  }
+
+  text(): string {
+    return bodyText(this.#bytes);
+  }
+}
