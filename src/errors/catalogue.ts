@@ -56,8 +56,10 @@ export const CATALOGUE = {
   // The store and the machine.
   store_not_private: { status: 500, exit: EXIT.failed },
   store_not_writable: { status: 500, exit: EXIT.failed },
+  store_not_readable: { status: 500, exit: EXIT.failed },
   store_full: { status: 507, exit: EXIT.failed },
   missing_part: { status: 500, exit: EXIT.failed },
+  build_failed: { status: 500, exit: EXIT.failed },
   launch_failed: { status: 500, exit: EXIT.failed },
   no_memory_file_system: { status: 500, exit: EXIT.failed },
   daemon_unreachable: { status: 503, exit: EXIT.unreachable },

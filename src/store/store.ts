@@ -1,30 +1,57 @@
-import type { FileAttributes } from '../secret/file-attributes.ts';
-import type { SecretName } from '../secret/name.ts';
-import type { Secret } from '../secret/secret.ts';
-import type { Snapshot, StoredSecret } from './snapshot.ts';
+// The secrets of a host: one plain file each, in a directory that only its owner can enter. Mode and
+// owner of the file are those that the guest's file gets.
+//
+// Trusts: the user that Slicer runs as, and root, whoever may write to the directory being one of them.
+// Served is every regular file whose name keeps the rule, without setuid, setgid or sticky bit, of at
+// most 1 MiB, hard links included. (A write through another name of a hard link is seen with the next
+// stir in the directory.) `x.bak` or `x.swp` is a legal name; what editors leave behind begins with a
+// dot or holds `~` or `#`, which the rule excludes. A link as the directory itself is resolved once.
+import { randomBytes } from 'node:crypto';
+import { fail, SlicerError } from '../errors/slicer-error.ts';
+import { systemClock, type Clock } from './clock.ts';
+import type { Store } from './contract.ts';
+import { DirectoryStore } from './directory-store.ts';
+import { openDirectory, removeLeftovers } from './directory.ts';
+import { errnoOf } from './entry.ts';
 
-export type { SkippedFile, Snapshot, StoredSecret } from './snapshot.ts';
+export type { Clock } from './clock.ts';
+export type { SecretChange, SkippedFile, Snapshot, Store, StoredSecret } from './contract.ts';
 
-/** What `update` replaces; an absent field stays as it is. */
-export interface SecretChange {
-  readonly value?: Secret;
-  readonly mode?: number;
-  readonly uid?: number;
-  readonly gid?: number;
+export interface StoreOptions {
+  readonly clock?: Clock;
+  /** Fresh random bytes, `sizeBytes` of them. */
+  readonly random?: (sizeBytes: number) => Uint8Array;
+  /** Who must own the directory; the effective user unless given. */
+  readonly ownerUid?: number;
 }
 
-export interface Store {
-  snapshot(): Snapshot;
-  /** Throws secret_exists, value_too_large, store_full, store_not_writable. */
-  create(name: SecretName, value: Secret, attributes: FileAttributes): Promise<StoredSecret>;
-  /** Throws secret_not_found, value_too_large, store_full, store_not_writable. */
-  update(name: SecretName, change: SecretChange): Promise<StoredSecret>;
-  /** Throws secret_not_found, store_not_writable. */
-  remove(name: SecretName): Promise<void>;
-  /** Looks at the directory now; resolves when what is there and still is in the snapshot. */
-  rescan(): Promise<void>;
-  /** Calls `listener` with every new snapshot, in order; returns what ends that. */
-  onChange(listener: (snapshot: Snapshot) => void): () => void;
-  /** Stops watching, waits for changes under way. The snapshot stays readable. */
-  close(): Promise<void>;
+/**
+ * Opens the store, makes its directory if it is absent, and reads every secret in it. Throws
+ * store_not_private, store_not_readable, store_not_writable.
+ */
+export async function openStore(directory: string, options: StoreOptions = {}): Promise<Store> {
+  const ownerUid = options.ownerUid ?? (process.geteuid as () => number)();
+  const opened = await openDirectory(directory, ownerUid);
+  let store: DirectoryStore;
+  try {
+    removeLeftovers(opened);
+    store = new DirectoryStore({
+      directory: opened, clock: options.clock ?? systemClock, random: options.random ?? randomBytes,
+    });
+  } catch (error) {
+    await opened.handle.close();
+    throw error instanceof SlicerError ? error : openFailure(opened.path, errnoOf(error));
+  }
+  await store.rescan();
+  return store;
+}
+
+function openFailure(path: string, errno: string): SlicerError {
+  // inotify(7): EMFILE is the limit of instances, ENOSPC that of watches.
+  if (errno === 'EMFILE' || errno === 'ENOSPC') {
+    const limit = errno === 'EMFILE' ? 'max_user_instances' : 'max_user_watches';
+    return fail('store_not_readable', `the store "${path}" cannot be watched: the user's limit is reached (${errno})`,
+      `sysctl fs.inotify.${limit}`);
+  }
+  return fail('store_not_readable', `the store "${path}" cannot be opened: ${errno}`);
 }

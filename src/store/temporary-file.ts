@@ -1,0 +1,60 @@
+// A secret's file before it has its name: whole, owned, with its mode, and on the disk.
+import { constants, existsSync, unlinkSync, type BigIntStats } from 'node:fs';
+import { open, type FileHandle } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { FileAttributes } from '../secret/file-attributes.ts';
+import type { Secret } from '../secret/secret.ts';
+
+/** Leading dot: outside the rule for names, so no other reader of the directory takes it for a secret. */
+const PATTERN = /^\.slicer-([1-9][0-9]{0,9})-[0-9a-f]{16}\.tmp$/;
+
+export interface TemporaryFile {
+  readonly path: string;
+  readonly handle: FileHandle;
+  readonly stats: BigIntStats;
+  /** Closes the file, and removes it if it still has its temporary name. */
+  discard(): Promise<void>;
+}
+
+export function isTemporary(name: string): boolean {
+  return PATTERN.test(name);
+}
+
+/** Whether the process that made it cannot be at work on it: gone, or of the same id as this one. */
+export function isLeftover(name: string): boolean {
+  const pid = PATTERN.exec(name)?.[1];
+  return pid !== undefined && (Number(pid) === process.pid || !existsSync(`/proc/${pid}`));
+}
+
+/**
+ * Writes and syncs a file in `directory`. `unique` is 16 hexadecimal digits. Throws the system call's
+ * error, with nothing left behind.
+ */
+export async function writeTemporary(
+  directory: string, unique: string, value: Secret, attributes: FileAttributes,
+): Promise<TemporaryFile> {
+  const path = join(directory, `.slicer-${process.pid}-${unique}.tmp`);
+  const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+  const handle = await open(path, flags, 0o600);
+  const discard = async (): Promise<void> => {
+    try {
+      unlinkSync(path);
+    } catch {
+      // Renamed by now, or on a file system that fails; the next start removes what is left.
+    }
+    await handle.close();
+  };
+  try {
+    await handle.writeFile(value.reveal());
+    const made = await handle.stat();
+    const { mode, uid, gid } = attributes;
+    // Left out where it changes nothing, so that a store works without root for one's own files.
+    if (made.uid !== uid || made.gid !== gid) await handle.chown(uid, gid);
+    await handle.chmod(mode);
+    await handle.sync();
+    return { path, handle, stats: await handle.stat({ bigint: true }), discard };
+  } catch (error) {
+    await discard();
+    throw error;
+  }
+}
