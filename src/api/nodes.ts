@@ -25,7 +25,9 @@ export const hostGroup = z
 export type HostGroup = z.infer<typeof hostGroup>;
 
 /** Capitals as public clients compare them (`.status == "Running"`). */
-export const nodeStatus = z.enum(['Starting', 'Running', 'Stopping', 'Failed']).openapi('NodeStatus');
+export const nodeStatus = z.enum(['Starting', 'Running', 'Stopping', 'Stopped', 'Failed']).openapi('NodeStatus', {
+  description: 'Stopped: the guest powered itself off; Failed: it ended in any other way',
+});
 export type NodeStatus = z.infer<typeof nodeStatus>;
 
 export const grant = z.union([z.literal('all'), z.array(z.string())]).openapi('Grant', {
@@ -35,18 +37,19 @@ export const grant = z.union([z.literal('all'), z.array(z.string())]).openapi('G
 export const node = z
   .object({
     hostname: z.string().openapi({ example: 'web-1' }),
-    hostgroup: z.string().openapi({ description: 'Empty for a registered VM' }),
+    hostgroup: z.string().openapi({ description: 'Empty for an attached VM' }),
     ip: z.string().openapi({ description: 'Empty where the VM has no network' }),
     created_at: timestamp,
     arch: z.string().openapi({ example: 'amd64' }),
     status: nodeStatus,
     tags: z.array(z.string()),
-    cpus: z.int().openapi({ description: '0 for a registered VM' }),
-    ram_bytes: z.int().openapi({ description: '0 for a registered VM' }),
+    cpus: z.int().openapi({ description: '0 for an attached VM' }),
+    ram_bytes: z.int().openapi({ description: '0 for an attached VM' }),
     secrets: grant,
-    registered: z.boolean().openapi({ description: 'Whether something other than Slicer started the VM' }),
-    error: z.string().optional().openapi({ description: 'Why the VM failed' }),
-    console: z.string().optional().openapi({ description: 'The last console lines of a VM that failed' }),
+    attached: z.boolean().openapi({ description: 'Whether something other than Slicer started the VM' }),
+    userdata_exit_code: z.int().optional().openapi({ description: 'Present once userdata has run' }),
+    error: z.string().optional().openapi({ description: 'Why the VM is Failed or Stopped' }),
+    console: z.string().optional().openapi({ description: 'The last console lines of a VM that is Failed or Stopped' }),
   })
   .openapi('Node');
 export type Node = z.infer<typeof node>;
@@ -70,13 +73,15 @@ const unsupported = z
 
 const grantedNames = z
   .array(secretName, must('a list of secret names'))
-  .openapi({ description: 'The secrets that the VM may have; absent for the default of its group, [] for none' });
+  .openapi({ description: 'The secrets that the VM may have; absent for the default (its group\'s; all for an attached VM), [] for none' });
 
 const TAG_RULE = '1 to 128 printable characters';
 const tag = z
   .string(must(TAG_RULE))
   .regex(/^[^\p{C}]{1,128}$/u, must(TAG_RULE))
   .openapi({ pattern: '^[^\\p{C}]{1,128}$' });
+
+const tags = z.array(tag, must('a list of tags')).max(64, must('a list of at most 64 tags'));
 
 const CPUS_RULE = 'a whole number from 1 to 255';
 const BYTES_RULE = 'a whole number of bytes';
@@ -91,7 +96,7 @@ export const launchBody = z
       .refine((script) => utf8Length(script) <= USERDATA_MAX_BYTES, { error: `must be a script of at most ${USERDATA_MAX_BYTES} bytes` })
       .optional()
       .openapi({ description: 'A script that the VM runs once, after its secrets are in place' }),
-    tags: z.array(tag, must('a list of tags')).max(64, must('a list of at most 64 tags')).optional(),
+    tags: tags.optional(),
     secrets: grantedNames.optional(),
     persistent: unsupported,
     gpu_count: unsupported,
@@ -113,14 +118,15 @@ export type DeletedNode = z.infer<typeof deletedNode>;
 // sun_path holds 108 bytes with the final NUL (unix(7)), and `_65535` is appended for a port.
 const VSOCK_PATH_RULE = 'an absolute path of a Unix socket, at most 101 bytes';
 
-export const registerBody = z
+export const attachBody = z
   .strictObject({
     hostname,
     vsock: z
       .string(must(VSOCK_PATH_RULE))
       .refine((path) => path.startsWith('/') && !path.includes('\0') && utf8Length(path) <= 101, must(VSOCK_PATH_RULE))
       .openapi({ description: "The VM's VSOCK socket: connections of the guest to port P arrive at PATH_P" }),
+    tags: tags.optional(),
     secrets: grantedNames.optional(),
   })
-  .openapi('RegisterNode');
-export type RegisterBody = z.input<typeof registerBody>;
+  .openapi('AttachNode');
+export type AttachBody = z.input<typeof attachBody>;

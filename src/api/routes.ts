@@ -5,7 +5,7 @@ import { errorAnswers } from './error-schema.ts';
 import { execFrame, execQuery, execResult } from './exec.ts';
 import { hostInfo, liveness } from './host.ts';
 import {
-  deletedNode, groupNodePath, groupPath, hostGroup, launchBody, launchQuery, node, nodePath, nodesQuery, registerBody,
+  deletedNode, groupNodePath, groupPath, hostGroup, launchBody, launchQuery, node, nodePath, nodesQuery, attachBody,
 } from './nodes.ts';
 import {
   changedSecret, changeQuery, createSecretBody, removedSecret, secretInfo, secretPath, storeState, updateSecretBody,
@@ -98,19 +98,19 @@ export const routes = {
   listNodes: createRoute({
     method: 'get', path: '/nodes', tags: ['nodes'], summary: 'List all nodes',
     request: { query: nodesQuery },
-    responses: { 200: json(node.array(), 'By group and number; registered VMs last'), ...errorAnswers('invalid_request', ...common) },
+    responses: { 200: json(node.array(), 'By group and number; attached VMs last'), ...errorAnswers('invalid_request', ...common) },
   }),
-  registerNode: createRoute({
+  attachNode: createRoute({
     method: 'post', path: '/nodes', tags: ['nodes'], summary: 'Serve secrets to a VM that something else started',
-    request: body(registerBody, true),
+    request: body(attachBody, true),
     responses: {
-      201: json(node, 'Registered'),
+      201: json(node, 'Attached'),
       ...errorAnswers('invalid_request', 'invalid_name', 'body_too_large', 'secret_not_found', 'vm_exists', ...common),
     },
   }),
   deleteNode: createRoute({
     method: 'delete', path: '/nodes/{hostname}', tags: ['nodes'],
-    summary: 'Stop a VM and remove what it left, or end a registration (that VM runs on)',
+    summary: 'Stop a VM and remove what it left, or let go of an attached one, which runs on',
     request: { params: nodePath },
     responses: { 200: json(deletedNode, 'Deleted, or no longer served'), ...errorAnswers('vm_not_found', ...common) },
   }),
