@@ -1,0 +1,62 @@
+// The answer of an exec request: JSON lines turned into events with exact bytes.
+import type { IncomingMessage } from 'node:http';
+import { decodeBase64 } from '../api/base64.ts';
+import { isErrorCode } from '../errors/catalogue.ts';
+import { fail } from '../errors/slicer-error.ts';
+
+export type ExecEvent =
+  | { readonly type: 'started'; readonly pid: number }
+  | { readonly type: 'stdout' | 'stderr'; readonly data: Uint8Array }
+  /** Last. The command's exit code, 128 + the number for a signal. */
+  | { readonly type: 'exit'; readonly exitCode: number };
+
+/** A line carries at most one frame of 64 KiB in base64. */
+const LINE_MAX_CHARACTERS = 256 * 1024;
+
+/** Ends after `exit`; throws when the stream ends without it. */
+export async function* execEvents(response: IncomingMessage): AsyncGenerator<ExecEvent> {
+  let rest = '';
+  try {
+    for await (const chunk of response.setEncoding('utf8') as AsyncIterable<string>) {
+      const lines = (rest + chunk).split('\n');
+      rest = lines.pop() as string;
+      if (rest.length > LINE_MAX_CHARACTERS) throw unexpected();
+      for (const line of lines) {
+        if (line === '') continue;
+        const event = eventOf(line);
+        yield event;
+        if (event.type === 'exit') return;
+      }
+    }
+  } catch (error) {
+    if ((error as Error).name === 'SlicerError') throw error;
+    throw lost();
+  } finally {
+    response.destroy();
+  }
+  throw lost();
+}
+
+function eventOf(line: string): ExecEvent {
+  let frame: Record<string, unknown>;
+  try {
+    frame = JSON.parse(line) as Record<string, unknown>;
+  } catch {
+    throw unexpected();
+  }
+  const { type, pid, exit_code: exitCode, encoding, error, code } = frame;
+  if (type === 'started' && typeof pid === 'number') return { type, pid };
+  if (type === 'exit' && typeof exitCode === 'number') return { type, exitCode };
+  if (type === 'stdout' || type === 'stderr') {
+    const text = frame[type];
+    const data = typeof text !== 'string' ? undefined : encoding === 'base64' ? decodeBase64(text) : Buffer.from(text);
+    if (data !== undefined) return { type, data };
+  }
+  if (type === 'error' && typeof error === 'string') {
+    throw fail(typeof code === 'string' && isErrorCode(code) ? code : 'exec_failed', error);
+  }
+  throw unexpected();
+}
+
+const lost = () => fail('agent_unreachable', 'the connection ended before the command did: whether it runs on is not known');
+const unexpected = () => fail('internal', 'the daemon sent an exec frame that this version of slicer does not know', 'compare versions with: slicer info');
