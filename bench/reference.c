@@ -1,0 +1,120 @@
+/*
+ * What the figures are held against: the same work done in C by the shortest way, in the same guest and
+ * over the same VSOCK device. It speaks to a server of the benchmark's own, which asks for no session
+ * and answers a line `GET NAME` with a length of 8 bytes (little endian) and that many bytes.
+ *
+ *   reference fetch NAME           writes what the server sends for NAME to stdout (pipe it into tar)
+ *   reference change COUNT FILE    COUNT times one round trip, one write of 32 bytes and one rename to FILE
+ *   reference unchanged COUNT DIR  COUNT times one empty round trip and one stat of each file in DIR
+ *   reference stamp                the clock that all of these use
+ *
+ * `change` and `unchanged` print one duration a line, in nanoseconds.
+ */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+#include <linux/vm_sockets.h>
+
+#define SERVER_PORT 2000
+#define NAMES_MAX 4096
+
+static void require(int holds, const char *what) {
+    if (holds) return;
+    perror(what);
+    exit(1);
+}
+
+static uint64_t now_ns(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return time.tv_sec * 1000000000ULL + time.tv_nsec;
+}
+
+static int dial(void) {
+    struct sockaddr_vm address = { .svm_family = AF_VSOCK, .svm_cid = VMADDR_CID_HOST, .svm_port = SERVER_PORT };
+    unsigned long long size = 4ULL << 20; /* the agent's buffer */
+    int fd = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    require(fd >= 0, "socket");
+    setsockopt(fd, AF_VSOCK, SO_VM_SOCKETS_BUFFER_MAX_SIZE, &size, sizeof size);
+    setsockopt(fd, AF_VSOCK, SO_VM_SOCKETS_BUFFER_SIZE, &size, sizeof size);
+    require(connect(fd, (struct sockaddr *)&address, sizeof address) == 0, "connect");
+    return fd;
+}
+
+static uint64_t ask(int fd, const char *name) {
+    char line[128];
+    uint64_t length;
+    int size = snprintf(line, sizeof line, "GET %s\n", name);
+    require(write(fd, line, size) == size, "write");
+    for (size_t got = 0; got < sizeof length;) {
+        ssize_t count = read(fd, (char *)&length + got, sizeof length - got);
+        require(count > 0, "read");
+        got += count;
+    }
+    return length;
+}
+
+static void fetch(const char *name) {
+    static char buffer[256 * 1024];
+    int fd = dial();
+    for (uint64_t left = ask(fd, name); left > 0;) {
+        ssize_t count = read(fd, buffer, sizeof buffer);
+        require(count > 0, "read");
+        for (ssize_t sent = 0; sent < count;) {
+            ssize_t taken = write(1, buffer + sent, count - sent);
+            require(taken > 0, "write");
+            sent += taken;
+        }
+        left -= count;
+    }
+}
+
+static void change(int count, const char *file) {
+    char temporary[4096], value[32];
+    int fd = dial();
+    snprintf(temporary, sizeof temporary, "%s.new", file);
+    memset(value, 'x', sizeof value);
+    while (count-- > 0) {
+        uint64_t begin = now_ns();
+        ask(fd, "nothing");
+        int out = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+        require(out >= 0 && write(out, value, sizeof value) == sizeof value && close(out) == 0, "write a file");
+        require(rename(temporary, file) == 0, "rename");
+        printf("%llu\n", (unsigned long long)(now_ns() - begin));
+    }
+}
+
+static void unchanged(int count, const char *path) {
+    static char *names[NAMES_MAX];
+    struct stat status;
+    int held = 0, fd = dial();
+    DIR *directory = opendir(path);
+    require(directory != NULL, "opendir");
+    for (struct dirent *entry; held < NAMES_MAX && (entry = readdir(directory));)
+        if (entry->d_name[0] != '.') names[held++] = strdup(entry->d_name);
+    int base = dirfd(directory);
+    while (count-- > 0) {
+        uint64_t begin = now_ns();
+        ask(fd, "nothing");
+        for (int i = 0; i < held; i++)
+            require(fstatat(base, names[i], &status, AT_SYMLINK_NOFOLLOW) == 0, "stat");
+        printf("%llu\n", (unsigned long long)(now_ns() - begin));
+    }
+}
+
+int main(int argc, char **argv) {
+    if (argc == 3 && !strcmp(argv[1], "fetch")) fetch(argv[2]);
+    else if (argc == 4 && !strcmp(argv[1], "change")) change(atoi(argv[2]), argv[3]);
+    else if (argc == 4 && !strcmp(argv[1], "unchanged")) unchanged(atoi(argv[2]), argv[3]);
+    else if (argc == 2 && !strcmp(argv[1], "stamp")) printf("%llu\n", (unsigned long long)now_ns());
+    else return fprintf(stderr, "reference: fetch, change, unchanged or stamp\n"), 2;
+    return 0;
+}
