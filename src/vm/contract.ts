@@ -41,7 +41,7 @@ export interface LaunchedVm extends AnyVm {
   readonly cpus: number;
   readonly ramBytes: number;
   readonly userdata: Userdata;
-  /** The last lines of the console at the moment of its end; empty unless `failed` or `stopped`. */
+  /** The last lines of the console, a moment after its end; empty unless `failed` or `stopped`. As the guest wrote them. */
   readonly lastConsoleLines: readonly string[];
 }
 
@@ -108,7 +108,7 @@ export interface Vms {
   get(hostname: string): Vm | undefined;
   /**
    * Resolves when the VM is `running`. Any failure undoes every step and leaves no record. Throws
-   * vm_exists, invalid_request, missing_part, launch_failed, no_memory_file_system, shutting_down.
+   * vm_exists, invalid_request, missing_part, launch_failed, shutting_down.
    */
   launch(request: LaunchRequest, hooks: LaunchHooks): Promise<LaunchedVm>;
   /** Keeps the record of a VM that something else started. Throws vm_exists. */
@@ -118,7 +118,7 @@ export interface Vms {
    * of an attached VM only the record. Throws vm_not_found.
    */
   delete(hostname: string): Promise<void>;
-  /** The last `lines` lines of the console, all that is kept for 0. Throws vm_not_found. */
+  /** The last `lines` lines of the console, all that is kept for 0; none of an attached VM. Throws vm_not_found. */
   logs(hostname: string, lines: number): Promise<ConsoleLog>;
   /** Throws vm_not_found, vm_not_running. */
   guestMaterial(hostname: string): Promise<GuestMaterial>;

@@ -1,0 +1,92 @@
+// The console of a VM: what its guest and its VMM write goes through a process of the VM's own into two
+// files of bounded size, `console.log` and the older `console.log.1`, also while no daemon runs.
+import { open, readFile, stat, type FileHandle } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Writable } from 'node:stream';
+import type { ConsoleLog } from './contract.ts';
+import { startProcess, type WatchedProcess } from './watched-process.ts';
+
+/** Bytes that are kept of one console, both files together. */
+const CONSOLE_MAX_BYTES = 1024 * 1024;
+
+/** How often a read starts anew when the log moves on to its next file meanwhile. */
+const READ_ATTEMPTS = 5;
+
+export interface ConsoleProcess {
+  readonly process: WatchedProcess;
+  /** For the VM's processes to inherit; to be destroyed when they have it, so that their end is the log's. */
+  readonly sink: Writable;
+}
+
+/** Starts the process that writes the log: the agent's binary in its host mode `console`. */
+export async function startConsole(
+  vmDirectory: string,
+  programs: { readonly agent: string; readonly prlimit: string },
+): Promise<ConsoleProcess> {
+  const file = consoleFile(vmDirectory);
+  // What the writer itself complains about goes where somebody will look.
+  const complaints = await open(file, 'a', 0o600);
+  try {
+    const { process, stdin } = await startProcess({
+      role: 'console',
+      program: programs.agent,
+      argv: ['console', '--file', file, '--max-bytes', String(CONSOLE_MAX_BYTES)],
+      stdio: ['pipe', 'ignore', complaints.fd],
+      vmDirectory,
+      prlimit: programs.prlimit,
+    });
+    return { process, sink: stdin as Writable };
+  } finally {
+    await complaints.close();
+  }
+}
+
+/** The last `lines` lines, all that are kept for 0. A log that is not there is empty. */
+export async function readConsole(vmDirectory: string, lines: number): Promise<ConsoleLog> {
+  const text = (await readFiles(consoleFile(vmDirectory))).toString('utf8');
+  const all = text.split('\n');
+  if (all.at(-1) === '') all.pop();
+  const kept = lines === 0 ? all : all.slice(-lines);
+  return { lines: kept.length, content: kept.map((line) => `${line}\n`).join('') };
+}
+
+/** The same as separate lines, without the carriage returns of a terminal. */
+export async function readLastLines(vmDirectory: string, lines: number): Promise<readonly string[]> {
+  const { content } = await readConsole(vmDirectory, lines);
+  return content.split('\n').slice(0, -1).map((line) => line.replace(/\r+$/, ''));
+}
+
+function consoleFile(vmDirectory: string): string {
+  return join(vmDirectory, 'console.log');
+}
+
+async function readFiles(file: string): Promise<Buffer> {
+  for (let attempt = 1; ; attempt += 1) {
+    let current: FileHandle;
+    try {
+      current = await open(file, 'r');
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+      // Between the rename of the full file and the first write of the next there is only the older one.
+      const older = await readIfThere(`${file}.1`);
+      if (older.byteLength === 0 || attempt === READ_ATTEMPTS) return older;
+      continue;
+    }
+    try {
+      const { ino } = await current.stat();
+      const older = await readIfThere(`${file}.1`);
+      const newer = await current.readFile();
+      const moved = await stat(file).then((stats) => stats.ino !== ino, () => true);
+      if (!moved || attempt === READ_ATTEMPTS) return Buffer.concat([older, newer]);
+    } finally {
+      await current.close();
+    }
+  }
+}
+
+function readIfThere(file: string): Promise<Buffer> {
+  return readFile(file).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return Buffer.alloc(0);
+    throw error;
+  });
+}

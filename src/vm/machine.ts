@@ -1,0 +1,308 @@
+// One VM from its launch or adoption to its removal. All changes of its state go through one queue, so
+// that a launch, the death of a process and a deletion never interleave. What is on disk is written
+// before what it allows: the intent before the first process, the record before anybody relies on it.
+import { access, constants, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { fail } from '../errors/slicer-error.ts';
+import { encodeOemStrings, BOOT_TOKEN_CREDENTIAL } from '../delivery/oem-strings.ts';
+import { Secret } from '../secret/secret.ts';
+import type { Accelerator, Vmm, VmmControl } from '../vmm/contract.ts';
+import { readLastLines } from './console-log.ts';
+import type { GuestMaterial, LaunchedVm, LaunchHooks, LaunchRequest } from './contract.ts';
+import { findMarked, isAlive, waitForEnd, endProcesses } from './process-table.ts';
+import { checkPrograms, type VmPrograms } from './programs.ts';
+import type { LaunchedRecord } from './record.ts';
+import type { RecordDirectory } from './record-directory.ts';
+import { bootTokenFile, socketsIn, userdataFile } from './runtime-directory.ts';
+import { endVm, startVm } from './start.ts';
+import type { ProcessPoll, WatchedProcess } from './watched-process.ts';
+
+/** What all VMs of a daemon share. */
+export interface MachineParts {
+  readonly vmm: Vmm;
+  readonly programs: VmPrograms;
+  readonly accelerator: Accelerator;
+  readonly records: RecordDirectory;
+  readonly poll: ProcessPoll;
+  readonly bootId: string;
+  readonly newBootToken: () => Secret;
+  readonly warn: (message: string) => void;
+  /** Called after every change. */
+  readonly changed: (hostname: string) => void;
+}
+
+const LAST_LINES = 20;
+/** An adopted VMM that does not answer by then is left running; it still ends by signal. */
+const ADOPT_LIMIT_MS = 5_000;
+
+export class Machine {
+  readonly #parts: MachineParts;
+  readonly #launching = new AbortController();
+  #record: LaunchedRecord;
+  #control: VmmControl | undefined;
+  #lastConsoleLines: readonly string[] = [];
+  #queue: Promise<unknown> = Promise.resolve();
+  #removed = false;
+  #closed = false;
+
+  constructor(record: LaunchedRecord, parts: MachineParts) {
+    this.#record = record;
+    this.#parts = parts;
+  }
+
+  get hostname(): string {
+    return this.#record.hostname;
+  }
+
+  get guestCid(): number {
+    return this.#record.guest_cid;
+  }
+
+  get isRemoved(): boolean {
+    return this.#removed;
+  }
+
+  /** Whether processes of this VM run or are about to. */
+  get isLive(): boolean {
+    return ['starting', 'running', 'stopping'].includes(this.#record.status);
+  }
+
+  get snapshot(): LaunchedVm {
+    const record = this.#record;
+    const { userdata } = record;
+    return {
+      kind: 'launched',
+      hostname: record.hostname,
+      status: record.status,
+      ...(record.reason === undefined ? {} : { reason: record.reason }),
+      grant: record.grant,
+      tags: record.tags,
+      createdAtMs: record.created_at_ms,
+      vsockPath: socketsIn(record.runtime_directory).vsock,
+      group: record.group,
+      cpus: record.cpus,
+      ramBytes: record.ram_bytes,
+      userdata: userdata.state === 'done' ? { state: 'done', exitCode: userdata.exit_code } : userdata,
+      lastConsoleLines: this.#lastConsoleLines,
+    };
+  }
+
+  get #directory(): string {
+    return this.#parts.records.of(this.hostname);
+  }
+
+  /** Rejects with everything undone; the VM is then removed. */
+  launch(request: LaunchRequest, hooks: LaunchHooks): Promise<LaunchedVm> {
+    return this.#enqueue(async () => {
+      try {
+        await this.#checkParts(request);
+        await this.#parts.records.create(this.#record);
+      } catch (error) {
+        this.#removed = true;
+        this.#parts.changed(this.hostname);
+        throw error;
+      }
+      try {
+        await this.#start(request, hooks);
+        return this.snapshot;
+      } catch (error) {
+        await this.#remove();
+        throw error;
+      }
+    });
+  }
+
+  /** Brings a VM that was found on disk to where this daemon can go on: watched, ended, or gone. */
+  adopt(): Promise<void> {
+    return this.#enqueue(async () => {
+      const { status, processes, boot_id } = this.#record;
+      if (status === 'starting' || status === 'stopping') return this.#remove();
+      if (status !== 'running') {
+        this.#lastConsoleLines = await readLastLines(this.#directory, LAST_LINES);
+        return;
+      }
+      const needed = processes.filter(({ role }) => role !== 'console');
+      if (boot_id !== this.#parts.bootId || !needed.every(isAlive)) {
+        return this.#end('failed', 'it ended while no daemon watched it');
+      }
+      this.#watch(processes.filter(isAlive).map((identity) => this.#parts.poll.watch(identity)));
+      try {
+        const sockets = socketsIn(this.#record.runtime_directory);
+        this.#control = await this.#parts.vmm.connect(sockets, AbortSignal.timeout(ADOPT_LIMIT_MS));
+      } catch (error) {
+        this.#parts.warn(`vm "${this.hostname}" runs, but its VMM does not answer: ${(error as Error).message}`);
+      }
+    });
+  }
+
+  /** Ends what runs and removes what is on disk. A second call waits for the first. */
+  delete(): Promise<void> {
+    this.#launching.abort(fail('launch_failed', `vm "${this.hostname}" was deleted while it started`));
+    return this.#enqueue(async () => {
+      if (this.#removed) return;
+      if (this.#record.status === 'running') {
+        // On a full disk the VM ends all the same; only a crash right now would then leave it running.
+        await this.#save({ status: 'stopping' }).catch((error: Error) =>
+          this.#parts.warn(`vm "${this.hostname}": ${error.message}`));
+        this.#parts.changed(this.hostname);
+        await this.#powerOff();
+      }
+      await this.#remove();
+    });
+  }
+
+  /** Lets go of the VM, after what is under way; a launch is ended. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#launching.abort(fail('shutting_down', `vm "${this.hostname}" was not started: slicer is shutting down`));
+    await this.#enqueue(async () => this.#control?.close());
+  }
+
+  async guestMaterial(): Promise<GuestMaterial> {
+    const { status, runtime_directory, userdata } = this.#record;
+    if (status !== 'starting' && status !== 'running') {
+      throw fail('vm_not_running', `vm "${this.hostname}" is ${status}`);
+    }
+    const bootToken = new Secret(await readFile(bootTokenFile(runtime_directory)));
+    if (userdata.state !== 'waiting') return { bootToken };
+    return { bootToken, userdata: await readFile(userdataFile(runtime_directory)) };
+  }
+
+  userdataClaimed(): Promise<void> {
+    return this.#enqueue(async () => {
+      if (this.#record.userdata.state !== 'waiting' || this.#record.status !== 'running') {
+        throw fail('vm_not_running', `vm "${this.hostname}" has no userdata that waits`);
+      }
+      await this.#save({ userdata: { state: 'claimed' } });
+      await rm(userdataFile(this.#record.runtime_directory), { force: true });
+      this.#parts.changed(this.hostname);
+    });
+  }
+
+  userdataDone(exitCode: number): Promise<void> {
+    return this.#enqueue(async () => {
+      if (this.#record.userdata.state !== 'claimed' || this.#removed) return;
+      await this.#save({ userdata: { state: 'done', exit_code: exitCode } });
+      this.#parts.changed(this.hostname);
+    });
+  }
+
+  async #checkParts(request: LaunchRequest): Promise<void> {
+    await checkPrograms(this.#parts.programs);
+    await checkReadable(request.kernel, 'kernel');
+    await checkReadable(request.initrd, 'initramfs');
+    this.#launching.signal.throwIfAborted();
+  }
+
+  async #start(request: LaunchRequest, hooks: LaunchHooks): Promise<void> {
+    const signal = this.#launching.signal;
+    const { programs, vmm, accelerator } = this.#parts;
+    const bootToken = this.#parts.newBootToken();
+    const runtimeDirectory = this.#record.runtime_directory;
+    await rm(runtimeDirectory, { recursive: true, force: true });
+    await mkdir(runtimeDirectory, { mode: 0o700 });
+    await writeFile(bootTokenFile(runtimeDirectory), bootToken.reveal(), { mode: 0o600 });
+    if (request.userdata !== undefined) {
+      await writeFile(userdataFile(runtimeDirectory), request.userdata, { mode: 0o600 });
+    }
+    await hooks.beforeStart(this.snapshot);
+    signal.throwIfAborted();
+
+    const oemStrings = encodeOemStrings(this.hostname, [{ name: BOOT_TOKEN_CREDENTIAL, value: bootToken }]);
+    const { processes, control } = await startVm({
+      vmDirectory: this.#directory,
+      runtimeDirectory,
+      oemStrings,
+      spec: {
+        name: this.hostname,
+        cpus: request.cpus,
+        ramBytes: request.ramBytes,
+        kernel: request.kernel,
+        initrd: request.initrd,
+        cmdline: request.cmdline,
+        network: request.network,
+        accelerator,
+        guestCid: this.#record.guest_cid,
+        sockets: socketsIn(runtimeDirectory),
+        oemStringCount: oemStrings.length,
+      },
+    }, { vmm, programs }, signal);
+    this.#control = control;
+    await this.#save({ status: 'running', processes: processes.map(({ identity }) => identity) });
+    this.#watch(processes);
+    this.#parts.changed(this.hostname);
+  }
+
+  #watch(processes: readonly WatchedProcess[]): void {
+    for (const { identity, ended } of processes) {
+      void ended.then((how) => this.#processEnded(identity.role, how));
+    }
+  }
+
+  async #processEnded(role: string, how: string): Promise<void> {
+    if (this.#record.status !== 'running' || this.#closed) return;
+    if (role === 'console') {
+      this.#parts.warn(`the console log of vm "${this.hostname}" ${how}; it is no longer written`);
+      return;
+    }
+    // A VMM that ends because the guest powered off says so before its socket closes.
+    const poweredOff = role === 'vmm' && await this.#control?.ended;
+    await this.#enqueue(async () => {
+      if (this.#record.status !== 'running') return;
+      if (poweredOff) await this.#end('stopped', 'the guest powered itself off');
+      else await this.#end('failed', `its ${role === 'vmm' ? 'VMM' : 'VSOCK device'} ${how}`);
+    }).catch((error: Error) => this.#parts.warn(`vm "${this.hostname}": ${error.message}`));
+  }
+
+  /** Tells of the end first: clearing what is left can take seconds. */
+  async #end(status: 'stopped' | 'failed', reason: string): Promise<void> {
+    this.#record = { ...this.#record, status, reason };
+    this.#parts.changed(this.hostname);
+    await this.#clear();
+    this.#lastConsoleLines = await readLastLines(this.#directory, LAST_LINES);
+    await this.#save({ processes: [] });
+    this.#parts.changed(this.hostname);
+  }
+
+  async #powerOff(): Promise<void> {
+    const vmms = this.#record.processes.filter(({ role }) => role === 'vmm');
+    if (this.#control === undefined || this.#record.stop_grace_ms === 0) return;
+    // One that can't take the order is ended by signal when the grace is over.
+    void this.#control.powerButton().catch(() => undefined);
+    await waitForEnd(vmms, this.#record.stop_grace_ms);
+  }
+
+  /** Processes, sockets, boot token, userdata: everything but the record and the log. */
+  async #clear(): Promise<void> {
+    const { processes, boot_id, runtime_directory } = this.#record;
+    if (boot_id === this.#parts.bootId) await endVm(processes);
+    await endProcesses(await findMarked(this.#directory), 0);
+    this.#control?.close();
+    this.#control = undefined;
+    await rm(runtime_directory, { recursive: true, force: true });
+  }
+
+  async #remove(): Promise<void> {
+    await this.#clear();
+    await this.#parts.records.remove(this.hostname);
+    this.#removed = true;
+    this.#parts.changed(this.hostname);
+  }
+
+  async #save(change: Partial<LaunchedRecord>): Promise<void> {
+    const next = { ...this.#record, ...change };
+    await this.#parts.records.replace(next);
+    this.#record = next;
+  }
+
+  #enqueue<T>(operation: () => Promise<T>): Promise<T> {
+    const result = this.#queue.then(operation);
+    this.#queue = result.catch(() => undefined);
+    return result;
+  }
+}
+
+async function checkReadable(path: string, what: string): Promise<void> {
+  await access(path, constants.R_OK).catch((error: NodeJS.ErrnoException) => {
+    throw fail('missing_part', `the ${what} ${path} can't be read: ${error.code}`);
+  });
+}

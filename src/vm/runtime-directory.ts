@@ -1,0 +1,103 @@
+// Where a VM's sockets, boot token and unclaimed userdata live while it runs: private directories on a
+// memory-backed file system, so that what is in them never reaches a disk.
+import { createHash } from 'node:crypto';
+import { access, constants, lstat, mkdir, statfs } from 'node:fs/promises';
+import { basename, dirname, isAbsolute, join, normalize } from 'node:path';
+import { fail } from '../errors/slicer-error.ts';
+import type { VmSockets } from '../vmm/contract.ts';
+import { HOST_PORT } from '../wire/ports.ts';
+
+/** File system types that keep files in memory (statfs(2)). */
+const MEMORY_BACKED: ReadonlySet<number> = new Set([0x01021994 /* tmpfs */, 0x858458f6 /* ramfs */]);
+
+/** Longest path of a Unix socket: sun_path of 108 bytes, with its closing NUL (unix(7)). */
+const SOCKET_PATH_MAX_BYTES = 107;
+
+/** Directories to look for a memory-backed file system, the best first. */
+export function memoryDirectories(env: Readonly<Record<string, string | undefined>>): string[] {
+  const own = env['XDG_RUNTIME_DIR'];
+  return ['/run', ...(own === undefined || own === '' ? [] : [own]), '/dev/shm'];
+}
+
+/**
+ * The directory that holds the VMs' runtime directories of one daemon directory:
+ * `<memory file system>/slicer-<uid>/<hash>`. Throws no_memory_file_system, store_not_private.
+ */
+export async function openRuntimeDirectory(
+  daemonDirectory: string,
+  uid: number,
+  candidates: readonly string[],
+): Promise<string> {
+  const base = await firstUsable(candidates);
+  const ofUser = join(base, `slicer-${uid}`);
+  await makePrivate(ofUser, uid);
+  const hash = createHash('sha256').update(daemonDirectory).digest('hex').slice(0, 8);
+  const directory = join(ofUser, hash);
+  await makePrivate(directory, uid);
+  return directory;
+}
+
+/** Whether a path has the form of a VM's runtime directory: what a record names is removed with all in it. */
+export function isRuntimeDirectory(path: string, hostname: string): boolean {
+  return isAbsolute(path) && normalize(path) === path && basename(path) === hostname
+    && /^[0-9a-f]{8}$/.test(basename(dirname(path))) && /^slicer-[0-9]+$/.test(basename(dirname(dirname(path))));
+}
+
+export function socketsIn(runtimeDirectory: string): VmSockets {
+  return {
+    vsock: join(runtimeDirectory, 'vm.vsock'),
+    vhost: join(runtimeDirectory, 'vhost.sock'),
+    control: join(runtimeDirectory, 'qmp.sock'),
+  };
+}
+
+export function bootTokenFile(runtimeDirectory: string): string {
+  return join(runtimeDirectory, 'boot-token');
+}
+
+export function userdataFile(runtimeDirectory: string): string {
+  return join(runtimeDirectory, 'userdata');
+}
+
+/** Throws invalid_request when a socket of the VM would have a path that no socket can have. */
+export function checkSocketPaths(hostname: string, runtimeDirectory: string): void {
+  const longest = `${socketsIn(runtimeDirectory).vsock}_${HOST_PORT}`;
+  const bytes = Buffer.byteLength(longest);
+  if (bytes > SOCKET_PATH_MAX_BYTES) {
+    throw fail('invalid_request',
+      `the socket path of vm "${hostname}" is ${bytes} bytes, the limit is ${SOCKET_PATH_MAX_BYTES}: ${longest}`,
+      'use a shorter name for the host group');
+  }
+}
+
+async function firstUsable(candidates: readonly string[]): Promise<string> {
+  for (const candidate of candidates) {
+    try {
+      // A 32-bit number that Node hands out with its sign on some platforms.
+      const type = (await statfs(candidate)).type >>> 0;
+      if (!MEMORY_BACKED.has(type)) continue;
+      await access(candidate, constants.W_OK | constants.X_OK);
+      return candidate;
+    } catch {
+      // Not there, or not ours to write: the next one.
+    }
+  }
+  throw fail('no_memory_file_system',
+    `none of ${candidates.join(', ')} is a writable memory-backed file system; boot tokens are kept on no other`,
+    'mount -t tmpfs -o mode=1777,nosuid,nodev tmpfs /dev/shm');
+}
+
+/** In a directory that everybody can write to, somebody else may have been here first. */
+async function makePrivate(directory: string, uid: number): Promise<void> {
+  try {
+    await mkdir(directory, { mode: 0o700 });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
+  const stats = await lstat(directory);
+  if (!stats.isDirectory() || stats.uid !== uid || (stats.mode & 0o077) !== 0) {
+    throw fail('store_not_private',
+      `${directory} is not a directory of user ${uid} that is closed to all others`,
+      `ls -ld ${directory}; chmod 700 ${directory}, or remove it if it is not yours`);
+  }
+}

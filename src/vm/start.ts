@@ -1,0 +1,140 @@
+// Starts the processes of one VM, in order, each once the one before listens:
+//
+//   1. the console's log, whose stdin is the stdout and stderr of all others
+//   2. what the VMM's driver plans: the VSOCK device, then the VMM
+//   3. the VMM's word, over its control socket, that it took its configuration
+//
+// All or nothing: when a step fails, what was started is ended before the error is thrown.
+import { open, readFile, unlink, type FileHandle } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fail, SlicerError } from '../errors/slicer-error.ts';
+import type { Secret } from '../secret/secret.ts';
+import type { ProcessPlan, Vmm, VmmControl, VmSpec } from '../vmm/contract.ts';
+import { readLastLines, startConsole, type ConsoleProcess } from './console-log.ts';
+import { endProcesses, waitForEnd } from './process-table.ts';
+import type { ProcessIdentity } from './record.ts';
+import { startProcess, type WatchedProcess } from './watched-process.ts';
+
+/** All steps together; a VMM that takes longer hangs. */
+const START_LIMIT_MS = 60_000;
+const READY_POLL_MS = 5;
+/** Between asking a VM's process to end and forcing it: what they need is milliseconds. */
+const END_GRACE_MS = 3_000;
+const COMPLAINT_LINES = 5;
+
+export interface StartRequest {
+  readonly spec: VmSpec;
+  readonly oemStrings: readonly Secret[];
+  readonly vmDirectory: string;
+  readonly runtimeDirectory: string;
+}
+
+export interface StartParts {
+  readonly vmm: Vmm;
+  readonly programs: { readonly agent: string; readonly prlimit: string };
+}
+
+export interface StartedVm {
+  readonly processes: readonly WatchedProcess[];
+  readonly control: VmmControl;
+}
+
+/** Throws launch_failed with the step and what the processes wrote; `signal`'s reason when it aborts. */
+export async function startVm(request: StartRequest, parts: StartParts, signal: AbortSignal): Promise<StartedVm> {
+  const attempt = new AbortController();
+  const limit = AbortSignal.any([signal, attempt.signal, AbortSignal.timeout(START_LIMIT_MS)]);
+  const processes: WatchedProcess[] = [];
+  let log: ConsoleProcess | undefined;
+  let step = 'the console log';
+  try {
+    log = await startConsole(request.vmDirectory, parts.programs);
+    processes.push(log.process);
+    for (const plan of parts.vmm.plan(request.spec)) {
+      step = basename(plan.program);
+      processes.push(await startPlanned(plan, request, parts, log));
+      await Promise.race([waitForListener(plan.readySocket, limit), ...processes.map(failAtEnd)]);
+    }
+    const control = await Promise.race([
+      parts.vmm.connect(request.spec.sockets, limit), ...processes.map(failAtEnd),
+    ]);
+    log.sink.destroy();
+    return { processes, control };
+  } catch (error) {
+    attempt.abort();
+    log?.sink.destroy();
+    await endVm(processes.map(({ identity }) => identity));
+    signal.throwIfAborted();
+    const complaints = await readLastLines(request.vmDirectory, COMPLAINT_LINES);
+    throw launchFailed(request.spec.name, step, error as Error, complaints);
+  }
+}
+
+/** Ends a VM's processes, the console's log last, so that it has their last words. */
+export async function endVm(identities: readonly ProcessIdentity[]): Promise<void> {
+  const isLog = ({ role }: ProcessIdentity): boolean => role === 'console';
+  await endProcesses(identities.filter((identity) => !isLog(identity)), END_GRACE_MS);
+  const logs = identities.filter(isLog);
+  if (!await waitForEnd(logs, END_GRACE_MS)) await endProcesses(logs, END_GRACE_MS);
+}
+
+async function startPlanned(
+  plan: ProcessPlan,
+  request: StartRequest,
+  parts: StartParts,
+  log: ConsoleProcess,
+): Promise<WatchedProcess> {
+  const files: FileHandle[] = [];
+  try {
+    for (const { index } of plan.descriptors) {
+      files.push(await openUnlinked(join(request.runtimeDirectory, 'oem-string'), request.oemStrings[index] as Secret));
+    }
+    const { process } = await startProcess({
+      role: plan.role,
+      program: plan.program,
+      argv: plan.argv,
+      stdio: ['ignore', log.sink, log.sink, ...files.map((file) => file.fd)],
+      vmDirectory: request.vmDirectory,
+      prlimit: parts.programs.prlimit,
+    });
+    return process;
+  } finally {
+    for (const file of files) await file.close();
+  }
+}
+
+/** A file that has no name any more when this resolves, open for reading: gone with its last reader. */
+async function openUnlinked(path: string, content: Secret): Promise<FileHandle> {
+  const writer = await open(path, 'wx', 0o600);
+  try {
+    await writer.writeFile(content.reveal());
+    return await open(path, 'r');
+  } finally {
+    await unlink(path);
+    await writer.close();
+  }
+}
+
+/** Looks in the kernel's table instead of connecting: vhost-user serves one connection, the VMM's. */
+async function waitForListener(path: string, signal: AbortSignal): Promise<void> {
+  while (!isListening(await readFile('/proc/net/unix', 'utf8'), path)) {
+    await delay(READY_POLL_MS, undefined, { signal });
+  }
+}
+
+/** proc_net(5): Num RefCount Protocol Flags Type St Inode Path; flag 0x10000 is __SO_ACCEPTCON. */
+function isListening(table: string, path: string): boolean {
+  return table.split('\n').some((line) => line.endsWith(` ${path}`) && line.split(' ', 4)[3] === '00010000');
+}
+
+async function failAtEnd(process: WatchedProcess): Promise<never> {
+  throw new Error(`${process.identity.role} ${await process.ended}`);
+}
+
+function launchFailed(name: string, step: string, cause: Error, complaints: readonly string[]): SlicerError {
+  const why = cause.name === 'TimeoutError' ? `it was not ready within ${START_LIMIT_MS / 1000} s` : cause.message;
+  // Control characters of a guest or a library have no place in an error's one line.
+  const said = complaints.map((line) => line.replace(/[^\x20-\x7e]+/g, ' ').trim()).filter((line) => line !== '');
+  const wrote = said.length === 0 ? '' : `; it wrote: ${said.join(' | ')}`;
+  return fail('launch_failed', `vm "${name}" did not start, at ${step}: ${why}${wrote}`);
+}

@@ -1,0 +1,292 @@
+// All VMs of one daemon: names, records, and the operations of contract.ts. Opening adopts the VMs that
+// a daemon before left running, and clears what others left half-started or half-ended.
+import { realpath } from 'node:fs/promises';
+import { resolve, join } from 'node:path';
+import { fail, type SlicerError } from '../errors/slicer-error.ts';
+import { Secret } from '../secret/secret.ts';
+import type { Accelerator } from '../vmm/contract.ts';
+import { qemuVmm } from '../vmm/qemu.ts';
+import { GUEST_CID_MAX, GUEST_CID_MIN } from '../wire/ports.ts';
+import { readConsole } from './console-log.ts';
+import type { AttachRequest, AttachedVm, LaunchedVm, LaunchHooks, LaunchRequest, Vm, Vms } from './contract.ts';
+import { compareHostnames, isHostname, nextHostname, parseNumbered } from './hostname.ts';
+import { Machine, type MachineParts } from './machine.ts';
+import { readBootId } from './process-table.ts';
+import type { VmPrograms } from './programs.ts';
+import type { AttachedRecord, LaunchedRecord } from './record.ts';
+import { RecordDirectory, type FoundRecord } from './record-directory.ts';
+import { checkSocketPaths, openRuntimeDirectory } from './runtime-directory.ts';
+import { ProcessPoll } from './watched-process.ts';
+
+export interface VmsOptions {
+  readonly daemonDirectory: string;
+  readonly uid: number;
+  /** Where to look for tmpfs: see `memoryDirectories`. */
+  readonly memoryDirectories: readonly string[];
+  readonly programs: VmPrograms;
+  readonly accelerator: Accelerator;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+  /** Cryptographically random. */
+  readonly randomBytes: (count: number) => Uint8Array;
+  readonly warn: (message: string) => void;
+}
+
+const MIB = 1024 * 1024;
+const CPUS_MAX = 255;
+
+/** Resolves when every VM on disk is adopted or cleared. Throws no_memory_file_system, store_not_private. */
+export async function openVms(options: VmsOptions): Promise<Vms> {
+  const daemonDirectory = await realpath(options.daemonDirectory);
+  const runtimeDirectory = await openRuntimeDirectory(daemonDirectory, options.uid, options.memoryDirectories);
+  const records = await RecordDirectory.open(daemonDirectory);
+  const vms = new OpenVms(options, records, runtimeDirectory);
+  await vms.adoptAll();
+  return vms;
+}
+
+class OpenVms implements Vms {
+  readonly #options: VmsOptions;
+  readonly #records: RecordDirectory;
+  readonly #runtimeDirectory: string;
+  readonly #parts: MachineParts;
+  readonly #poll = new ProcessPoll();
+  readonly #machines = new Map<string, Machine>();
+  readonly #attached = new Map<string, AttachedVm>();
+  readonly #listeners = new Set<(hostname: string, vm: Vm | undefined) => void>();
+  #closing = false;
+
+  constructor(options: VmsOptions, records: RecordDirectory, runtimeDirectory: string) {
+    this.#options = options;
+    this.#records = records;
+    this.#runtimeDirectory = runtimeDirectory;
+    this.#parts = {
+      vmm: qemuVmm(options.programs),
+      programs: options.programs,
+      accelerator: options.accelerator,
+      records,
+      poll: this.#poll,
+      bootId: readBootId(),
+      newBootToken: () => new Secret(Buffer.from(Buffer.from(options.randomBytes(32)).toString('hex'))),
+      warn: options.warn,
+      changed: (hostname) => this.#changed(hostname),
+    };
+  }
+
+  async adoptAll(): Promise<void> {
+    const machines: Machine[] = [];
+    for (const found of await this.#records.readAll()) {
+      const record = found.record ?? this.#damaged(found);
+      if (record.kind === 'attached') this.#attached.set(record.hostname, attachedVm(record));
+      else machines.push(this.#add(record));
+    }
+    await Promise.all(machines.map((machine) => machine.adopt()));
+  }
+
+  list(): readonly Vm[] {
+    const all: Vm[] = [...this.#attached.values(), ...[...this.#machines.values()].map(({ snapshot }) => snapshot)];
+    return all.sort((left, right) => compareHostnames(left.hostname, right.hostname));
+  }
+
+  get(hostname: string): Vm | undefined {
+    return this.#machines.get(hostname)?.snapshot ?? this.#attached.get(hostname);
+  }
+
+  async launch(request: LaunchRequest, hooks: LaunchHooks): Promise<LaunchedVm> {
+    this.#refuseWhenClosing();
+    const hostname = request.hostname ?? nextHostname(request.group, this.#hostnames());
+    this.#checkFree(hostname);
+    checkSize(hostname, request);
+    const runtimeDirectory = join(this.#runtimeDirectory, hostname);
+    checkSocketPaths(hostname, runtimeDirectory);
+    // From here on the name is taken: nothing was awaited since it was checked.
+    const machine = this.#add({
+      version: 1,
+      kind: 'launched',
+      hostname,
+      status: 'starting',
+      group: request.group,
+      grant: copyGrant(request.grant),
+      tags: [...request.tags],
+      created_at_ms: this.#options.now(),
+      cpus: request.cpus,
+      ram_bytes: request.ramBytes,
+      stop_grace_ms: request.stopGraceMs,
+      userdata: { state: request.userdata === undefined ? 'none' : 'waiting' },
+      guest_cid: this.#freeCid(),
+      runtime_directory: runtimeDirectory,
+      boot_id: this.#parts.bootId,
+      processes: [],
+    });
+    return machine.launch(request, hooks);
+  }
+
+  async attach(request: AttachRequest): Promise<AttachedVm> {
+    this.#refuseWhenClosing();
+    this.#checkFree(request.hostname);
+    const record: AttachedRecord = {
+      version: 1,
+      kind: 'attached',
+      hostname: request.hostname,
+      grant: copyGrant(request.grant),
+      tags: [...request.tags],
+      created_at_ms: this.#options.now(),
+      vsock_path: resolve(request.vsockPath),
+    };
+    const vm = attachedVm(record);
+    this.#attached.set(vm.hostname, vm);
+    try {
+      await this.#records.create(record);
+    } catch (error) {
+      this.#attached.delete(vm.hostname);
+      throw error;
+    }
+    this.#changed(vm.hostname);
+    return vm;
+  }
+
+  async delete(hostname: string): Promise<void> {
+    if (this.#attached.has(hostname)) {
+      await this.#records.remove(hostname);
+      this.#attached.delete(hostname);
+      this.#changed(hostname);
+      return;
+    }
+    await this.#machine(hostname).delete();
+  }
+
+  async logs(hostname: string, lines: number): ReturnType<Vms['logs']> {
+    if (this.get(hostname) === undefined) throw notFound(hostname);
+    return readConsole(this.#records.of(hostname), lines);
+  }
+
+  async guestMaterial(hostname: string): ReturnType<Vms['guestMaterial']> {
+    return this.#attached.has(hostname) ? {} : this.#machine(hostname).guestMaterial();
+  }
+
+  async userdataClaimed(hostname: string): Promise<void> {
+    await this.#machine(hostname).userdataClaimed();
+  }
+
+  async userdataDone(hostname: string, exitCode: number): Promise<void> {
+    await this.#machine(hostname).userdataDone(exitCode);
+  }
+
+  onChange(listener: (hostname: string, vm: Vm | undefined) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  async closeKeepingVms(): Promise<void> {
+    this.#closing = true;
+    await Promise.all([...this.#machines.values()].map((machine) => machine.close()));
+    this.#poll.close();
+  }
+
+  async stopAll(): Promise<void> {
+    this.#closing = true;
+    const live = [...this.#machines.values()].filter(({ isLive }) => isLive);
+    const results = await Promise.allSettled(live.map((machine) => machine.delete()));
+    await this.closeKeepingVms();
+    for (const result of results) {
+      if (result.status === 'rejected') throw result.reason as Error;
+    }
+  }
+
+  #add(record: LaunchedRecord): Machine {
+    const machine = new Machine(record, this.#parts);
+    this.#machines.set(record.hostname, machine);
+    return machine;
+  }
+
+  #machine(hostname: string): Machine {
+    const machine = this.#machines.get(hostname);
+    if (machine === undefined) throw notFound(hostname);
+    return machine;
+  }
+
+  #changed(hostname: string): void {
+    if (this.#machines.get(hostname)?.isRemoved === true) this.#machines.delete(hostname);
+    const vm = this.get(hostname);
+    for (const listener of [...this.#listeners]) listener(hostname, vm);
+  }
+
+  #hostnames(): string[] {
+    return [...this.#machines.keys(), ...this.#attached.keys()];
+  }
+
+  #checkFree(hostname: string): void {
+    if (!isHostname(hostname)) {
+      throw fail('invalid_name', `host name ${JSON.stringify(hostname)} is not 1 to 63 of a-z 0-9 -, beginning and ending with none of -`);
+    }
+    if (this.get(hostname) !== undefined) {
+      throw fail('vm_exists', `vm "${hostname}" is there already`, `slicer vm delete ${hostname}`);
+    }
+  }
+
+  #refuseWhenClosing(): void {
+    if (this.#closing) throw fail('shutting_down', 'slicer is shutting down and starts no more VMs');
+  }
+
+  /** Any number will do as long as no other VM of this machine has it: 2^32 of them, drawn at random. */
+  #freeCid(): number {
+    const taken = new Set([...this.#machines.values()].map(({ guestCid }) => guestCid));
+    for (;;) {
+      const drawn = Buffer.from(this.#options.randomBytes(4)).readUInt32LE();
+      if (drawn >= GUEST_CID_MIN && drawn <= GUEST_CID_MAX && !taken.has(drawn)) return drawn;
+    }
+  }
+
+  /** A VM about which only the name is sure: it is shown as failed, serves nothing, and can be deleted. */
+  #damaged({ hostname, damage, modifiedAtMs }: FoundRecord): LaunchedRecord {
+    this.#options.warn(damage as string);
+    return {
+      version: 1,
+      kind: 'launched',
+      hostname,
+      status: 'failed',
+      reason: damage,
+      group: parseNumbered(hostname)?.group ?? hostname,
+      grant: [],
+      tags: [],
+      created_at_ms: modifiedAtMs,
+      cpus: 0,
+      ram_bytes: 0,
+      stop_grace_ms: 0,
+      userdata: { state: 'none' },
+      guest_cid: GUEST_CID_MIN,
+      runtime_directory: join(this.#runtimeDirectory, hostname),
+      boot_id: this.#parts.bootId,
+      processes: [],
+    };
+  }
+}
+
+function attachedVm(record: AttachedRecord): AttachedVm {
+  return {
+    kind: 'attached',
+    hostname: record.hostname,
+    status: 'running',
+    grant: record.grant,
+    tags: record.tags,
+    createdAtMs: record.created_at_ms,
+    vsockPath: record.vsock_path,
+  };
+}
+
+function copyGrant(grant: LaunchRequest['grant']): LaunchedRecord['grant'] {
+  return grant === 'all' ? 'all' : [...grant];
+}
+
+function checkSize(hostname: string, { cpus, ramBytes }: LaunchRequest): void {
+  if (!Number.isInteger(cpus) || cpus < 1 || cpus > CPUS_MAX) {
+    throw fail('invalid_request', `vm "${hostname}" has ${cpus} cpus; it can have 1 to ${CPUS_MAX}`);
+  }
+  if (!Number.isInteger(ramBytes / MIB) || ramBytes < MIB) {
+    throw fail('invalid_request', `vm "${hostname}" has ${ramBytes} bytes of memory; it takes whole MiB`);
+  }
+}
+
+function notFound(hostname: string): SlicerError {
+  return fail('vm_not_found', `there is no vm "${hostname}"`, 'slicer vm list');
+}

@@ -1,0 +1,83 @@
+// Processes of a VM, started so that they outlive the one who starts them: each leads a session of its
+// own, has no terminal, holds no descriptor that it was not given, and leaves no core dump (it would
+// hold the guest's memory, and secrets with it).
+import { spawn, type StdioOptions } from 'node:child_process';
+import type { Readable, Writable } from 'node:stream';
+import { isAlive, PROCESS_MARK, startTimeOf } from './process-table.ts';
+import type { ProcessIdentity, ProcessRole } from './record.ts';
+
+export interface WatchedProcess {
+  readonly identity: ProcessIdentity;
+  /** Resolves when it ended, with how: "ended with exit code 1", "was ended by SIGKILL". */
+  readonly ended: Promise<string>;
+}
+
+export interface StartOptions {
+  readonly role: ProcessRole;
+  readonly program: string;
+  readonly argv: readonly string[];
+  /** stdin, stdout, stderr, then what the process inherits as descriptors 3 and on. */
+  readonly stdio: readonly ('ignore' | 'pipe' | number | Writable | Readable)[];
+  /** The VM's directory; the process is known by it after a crash of its parent. */
+  readonly vmDirectory: string;
+  /** Absolute path of util-linux's prlimit. */
+  readonly prlimit: string;
+}
+
+/** Resolves when the program was executed. Throws what spawn(2) says. */
+export async function startProcess(options: StartOptions): Promise<{ process: WatchedProcess; stdin: Writable | null }> {
+  const child = spawn(options.prlimit, ['--core=0', options.program, ...options.argv], {
+    cwd: '/',
+    detached: true,
+    env: { [PROCESS_MARK]: options.vmDirectory },
+    stdio: [...options.stdio] as StdioOptions,
+  });
+  const ended = new Promise<string>((resolve) => {
+    child.once('exit', (code, signal) =>
+      resolve(signal === null ? `ended with exit code ${code}` : `was ended by ${signal}`));
+  });
+  // Until here the event loop has not run: the child is there, if only as a zombie.
+  const pid = child.pid;
+  const startTime = pid === undefined ? undefined : startTimeOf(pid);
+  await new Promise((resolve, reject) => {
+    child.once('spawn', resolve);
+    child.once('error', reject);
+  });
+  child.unref();
+  return {
+    process: { identity: { role: options.role, pid: pid as number, start_time: startTime ?? 0 }, ended },
+    stdin: child.stdin,
+  };
+}
+
+/** How soon the end of a process that is no child is noticed. */
+const POLL_MS = 500;
+
+/** Notices the end of processes that are not this one's children, since no event tells of it. */
+export class ProcessPoll {
+  readonly #watched = new Map<ProcessIdentity, () => void>();
+  #timer: NodeJS.Timeout | undefined;
+
+  watch(identity: ProcessIdentity): WatchedProcess {
+    const ended = new Promise<string>((resolve) => {
+      this.#watched.set(identity, () => resolve('ended'));
+    });
+    this.#timer ??= setInterval(() => this.#look(), POLL_MS).unref();
+    return { identity, ended };
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+    this.#watched.clear();
+  }
+
+  #look(): void {
+    for (const [identity, resolve] of this.#watched) {
+      if (isAlive(identity)) continue;
+      this.#watched.delete(identity);
+      resolve();
+    }
+    if (this.#watched.size === 0) this.close();
+  }
+}
