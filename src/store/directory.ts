@@ -4,9 +4,11 @@
 // removal of all secrets: guests keep what they have, changes are refused, and an operator mends it. The
 // same directory put back or closed again is taken up at once; another one at the next start of Slicer,
 // where it gets an epoch of its own.
-import { chmodSync, constants, lstatSync, mkdirSync, readdirSync, realpathSync, statSync, unlinkSync } from 'node:fs';
+import {
+  chmodSync, constants, existsSync, lstatSync, mkdirSync, readdirSync, realpathSync, statSync, unlinkSync,
+} from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { SlicerError, fail, type Problem } from '../errors/slicer-error.ts';
 import { errnoOf } from './entry.ts';
 import { isLeftover } from './temporary-file.ts';
@@ -115,9 +117,13 @@ function makeIfAbsent(path: string): void {
 }
 
 function unreadableDirectory(path: string, errno: string): SlicerError {
+  const parent = dirname(path);
+  if (errno === 'ENOENT' && existsSync(parent)) {
+    return fail('store_not_readable', `the store "${path}" is a symbolic link to nothing`);
+  }
   if (errno === 'ENOENT') {
-    return fail('store_not_readable', `the store "${basename(path)}" cannot be made: "${dirname(path)}" does not exist`,
-      `sudo mkdir -p ${shellQuote(dirname(path))}`);
+    return fail('store_not_readable', `the store "${path}" cannot be made: "${parent}" does not exist`,
+      `sudo mkdir -p ${shellQuote(parent)}`);
   }
   if (errno === 'ENOTDIR') return fail('store_not_readable', `the store "${path}" is not a directory`);
   return fail('store_not_readable', `the store "${path}" cannot be opened: ${errno}`);

@@ -69,7 +69,8 @@ export class Tracker {
 
   /** Looks at one entry, and puts what is there into the ledger's next snapshot. */
   look(file: string): void {
-    if (isTemporary(file)) return;
+    // A name that is not UTF-8 cannot be looked up by what Node made of it: a listing shows it.
+    if (isTemporary(file) || file.includes('\ufffd')) return;
     const name = parseSecretName(file);
     const observation = observe(join(this.#parts.directory, file));
     if (name !== undefined) this.#weigh(name, observation);
