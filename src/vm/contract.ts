@@ -108,7 +108,8 @@ export interface Vms {
   get(hostname: string): Vm | undefined;
   /**
    * Resolves when the VM is `running`. Any failure undoes every step and leaves no record. Throws
-   * vm_exists, invalid_request, missing_part, launch_failed, shutting_down.
+   * invalid_name, vm_exists, invalid_request, missing_part, launch_failed, store_not_private,
+   * shutting_down.
    */
   launch(request: LaunchRequest, hooks: LaunchHooks): Promise<LaunchedVm>;
   /** Keeps the record of a VM that something else started. Throws vm_exists. */

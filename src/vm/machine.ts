@@ -1,19 +1,21 @@
 // One VM from its launch or adoption to its removal. All changes of its state go through one queue, so
 // that a launch, the death of a process and a deletion never interleave. What is on disk is written
 // before what it allows: the intent before the first process, the record before anybody relies on it.
-import { access, constants, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { access, constants, rm } from 'node:fs/promises';
 import { fail } from '../errors/slicer-error.ts';
 import { encodeOemStrings, BOOT_TOKEN_CREDENTIAL } from '../delivery/oem-strings.ts';
-import { Secret } from '../secret/secret.ts';
+import type { Secret } from '../secret/secret.ts';
 import type { Accelerator, Vmm, VmmControl } from '../vmm/contract.ts';
 import { readLastLines } from './console-log.ts';
 import type { GuestMaterial, LaunchedVm, LaunchHooks, LaunchRequest } from './contract.ts';
+import { readMaterial, removeUserdata, writeMaterial } from './guest-material.ts';
 import { findMarked, isAlive, waitForEnd, endProcesses } from './process-table.ts';
 import { checkPrograms, type VmPrograms } from './programs.ts';
 import type { LaunchedRecord } from './record.ts';
 import type { RecordDirectory } from './record-directory.ts';
-import { bootTokenFile, socketsIn, userdataFile } from './runtime-directory.ts';
+import { makeRuntimeDirectory, socketsIn } from './runtime-directory.ts';
 import { endVm, startVm } from './start.ts';
+import { launchedVm } from './view.ts';
 import type { ProcessPoll, WatchedProcess } from './watched-process.ts';
 
 /** What all VMs of a daemon share. */
@@ -24,6 +26,7 @@ export interface MachineParts {
   readonly records: RecordDirectory;
   readonly poll: ProcessPoll;
   readonly bootId: string;
+  readonly uid: number;
   readonly newBootToken: () => Secret;
   readonly warn: (message: string) => void;
   /** Called after every change. */
@@ -67,23 +70,7 @@ export class Machine {
   }
 
   get snapshot(): LaunchedVm {
-    const record = this.#record;
-    const { userdata } = record;
-    return {
-      kind: 'launched',
-      hostname: record.hostname,
-      status: record.status,
-      ...(record.reason === undefined ? {} : { reason: record.reason }),
-      grant: record.grant,
-      tags: record.tags,
-      createdAtMs: record.created_at_ms,
-      vsockPath: socketsIn(record.runtime_directory).vsock,
-      group: record.group,
-      cpus: record.cpus,
-      ramBytes: record.ram_bytes,
-      userdata: userdata.state === 'done' ? { state: 'done', exitCode: userdata.exit_code } : userdata,
-      lastConsoleLines: this.#lastConsoleLines,
-    };
+    return launchedVm(this.#record, this.#lastConsoleLines);
   }
 
   get #directory(): string {
@@ -162,9 +149,7 @@ export class Machine {
     if (status !== 'starting' && status !== 'running') {
       throw fail('vm_not_running', `vm "${this.hostname}" is ${status}`);
     }
-    const bootToken = new Secret(await readFile(bootTokenFile(runtime_directory)));
-    if (userdata.state !== 'waiting') return { bootToken };
-    return { bootToken, userdata: await readFile(userdataFile(runtime_directory)) };
+    return readMaterial(runtime_directory, userdata.state === 'waiting');
   }
 
   userdataClaimed(): Promise<void> {
@@ -173,7 +158,7 @@ export class Machine {
         throw fail('vm_not_running', `vm "${this.hostname}" has no userdata that waits`);
       }
       await this.#save({ userdata: { state: 'claimed' } });
-      await rm(userdataFile(this.#record.runtime_directory), { force: true });
+      await removeUserdata(this.#record.runtime_directory);
       this.#parts.changed(this.hostname);
     });
   }
@@ -198,12 +183,8 @@ export class Machine {
     const { programs, vmm, accelerator } = this.#parts;
     const bootToken = this.#parts.newBootToken();
     const runtimeDirectory = this.#record.runtime_directory;
-    await rm(runtimeDirectory, { recursive: true, force: true });
-    await mkdir(runtimeDirectory, { mode: 0o700 });
-    await writeFile(bootTokenFile(runtimeDirectory), bootToken.reveal(), { mode: 0o600 });
-    if (request.userdata !== undefined) {
-      await writeFile(userdataFile(runtimeDirectory), request.userdata, { mode: 0o600 });
-    }
+    await makeRuntimeDirectory(runtimeDirectory, this.#parts.uid);
+    await writeMaterial(runtimeDirectory, bootToken, request.userdata);
     await hooks.beforeStart(this.snapshot);
     signal.throwIfAborted();
 

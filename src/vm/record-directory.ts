@@ -3,8 +3,9 @@
 // rename after fsync: a crash leaves an old record or a new one.
 import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isHostname } from './hostname.ts';
-import { decodeRecord, encodeRecord, type VmRecord } from './record.ts';
+import { GUEST_CID_MIN } from '../wire/ports.ts';
+import { isHostname, parseNumbered } from './hostname.ts';
+import { decodeRecord, encodeRecord, type LaunchedRecord, type VmRecord } from './record.ts';
 
 const RECORD = 'vm.json';
 /** Names that no host name can have: directories on their way in and out. */
@@ -82,6 +83,29 @@ export class RecordDirectory {
     await syncDirectory(this.path);
     await rm(going, { recursive: true });
   }
+}
+
+/** Stands for a VM about which only the name is sure: it is shown as failed, is served nothing, and can be deleted. */
+export function recordOfDamaged(found: FoundRecord, runtimeDirectories: string): LaunchedRecord {
+  return {
+    version: 1,
+    kind: 'launched',
+    hostname: found.hostname,
+    status: 'failed',
+    reason: found.damage,
+    group: parseNumbered(found.hostname)?.group ?? found.hostname,
+    grant: [],
+    tags: [],
+    created_at_ms: found.modifiedAtMs,
+    cpus: 0,
+    ram_bytes: 0,
+    stop_grace_ms: 0,
+    userdata: { state: 'none' },
+    guest_cid: GUEST_CID_MIN,
+    runtime_directory: join(runtimeDirectories, found.hostname),
+    boot_id: '',
+    processes: [],
+  };
 }
 
 async function writeDurably(path: string, text: string): Promise<void> {

@@ -1,7 +1,7 @@
 // Where a VM's sockets, boot token and unclaimed userdata live while it runs: private directories on a
 // memory-backed file system, so that what is in them never reaches a disk.
 import { createHash } from 'node:crypto';
-import { access, constants, lstat, mkdir, statfs } from 'node:fs/promises';
+import { access, constants, lstat, mkdir, rm, rmdir, statfs } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, normalize } from 'node:path';
 import { fail } from '../errors/slicer-error.ts';
 import type { VmSockets } from '../vmm/contract.ts';
@@ -20,21 +20,35 @@ export function memoryDirectories(env: Readonly<Record<string, string | undefine
 }
 
 /**
- * The directory that holds the VMs' runtime directories of one daemon directory:
- * `<memory file system>/slicer-<uid>/<hash>`. Throws no_memory_file_system, store_not_private.
+ * Where the runtime directories of one daemon directory's VMs are: `<memory file system>/slicer-<uid>/<hash>`.
+ * Throws no_memory_file_system.
  */
-export async function openRuntimeDirectory(
+export async function chooseRuntimeDirectory(
   daemonDirectory: string,
   uid: number,
   candidates: readonly string[],
 ): Promise<string> {
-  const base = await firstUsable(candidates);
-  const ofUser = join(base, `slicer-${uid}`);
-  await makePrivate(ofUser, uid);
   const hash = createHash('sha256').update(daemonDirectory).digest('hex').slice(0, 8);
-  const directory = join(ofUser, hash);
-  await makePrivate(directory, uid);
-  return directory;
+  return join(await firstUsable(candidates), `slicer-${uid}`, hash);
+}
+
+/** Makes the runtime directory of one VM, empty. Throws store_not_private. */
+export async function makeRuntimeDirectory(runtimeDirectory: string, uid: number): Promise<void> {
+  const ofDaemon = dirname(runtimeDirectory);
+  await makePrivate(dirname(ofDaemon), uid);
+  await makePrivate(ofDaemon, uid);
+  await rm(runtimeDirectory, { recursive: true, force: true });
+  await mkdir(runtimeDirectory, { mode: 0o700 });
+}
+
+/** Removes what holds no VM's runtime directory any more. */
+export async function removeIfEmpty(ofDaemon: string): Promise<void> {
+  try {
+    await rmdir(ofDaemon);
+    await rmdir(dirname(ofDaemon));
+  } catch (error) {
+    if (!['ENOENT', 'ENOTEMPTY'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+  }
 }
 
 /** Whether a path has the form of a VM's runtime directory: what a record names is removed with all in it. */
@@ -49,14 +63,6 @@ export function socketsIn(runtimeDirectory: string): VmSockets {
     vhost: join(runtimeDirectory, 'vhost.sock'),
     control: join(runtimeDirectory, 'qmp.sock'),
   };
-}
-
-export function bootTokenFile(runtimeDirectory: string): string {
-  return join(runtimeDirectory, 'boot-token');
-}
-
-export function userdataFile(runtimeDirectory: string): string {
-  return join(runtimeDirectory, 'userdata');
 }
 
 /** Throws invalid_request when a socket of the VM would have a path that no socket can have. */

@@ -3,19 +3,20 @@
 import { realpath } from 'node:fs/promises';
 import { resolve, join } from 'node:path';
 import { fail, type SlicerError } from '../errors/slicer-error.ts';
-import { Secret } from '../secret/secret.ts';
 import type { Accelerator } from '../vmm/contract.ts';
 import { qemuVmm } from '../vmm/qemu.ts';
 import { GUEST_CID_MAX, GUEST_CID_MIN } from '../wire/ports.ts';
 import { readConsole } from './console-log.ts';
 import type { AttachRequest, AttachedVm, LaunchedVm, LaunchHooks, LaunchRequest, Vm, Vms } from './contract.ts';
-import { compareHostnames, isHostname, nextHostname, parseNumbered } from './hostname.ts';
+import { newBootToken } from './guest-material.ts';
+import { compareHostnames, isHostname, nextHostname } from './hostname.ts';
 import { Machine, type MachineParts } from './machine.ts';
 import { readBootId } from './process-table.ts';
 import type { VmPrograms } from './programs.ts';
 import type { AttachedRecord, LaunchedRecord } from './record.ts';
-import { RecordDirectory, type FoundRecord } from './record-directory.ts';
-import { checkSocketPaths, openRuntimeDirectory } from './runtime-directory.ts';
+import { recordOfDamaged, RecordDirectory } from './record-directory.ts';
+import { checkSocketPaths, chooseRuntimeDirectory, removeIfEmpty } from './runtime-directory.ts';
+import { attachedVm } from './view.ts';
 import { ProcessPoll } from './watched-process.ts';
 
 export interface VmsOptions {
@@ -35,10 +36,10 @@ export interface VmsOptions {
 const MIB = 1024 * 1024;
 const CPUS_MAX = 255;
 
-/** Resolves when every VM on disk is adopted or cleared. Throws no_memory_file_system, store_not_private. */
+/** Resolves when every VM on disk is adopted or cleared. Throws no_memory_file_system. */
 export async function openVms(options: VmsOptions): Promise<Vms> {
   const daemonDirectory = await realpath(options.daemonDirectory);
-  const runtimeDirectory = await openRuntimeDirectory(daemonDirectory, options.uid, options.memoryDirectories);
+  const runtimeDirectory = await chooseRuntimeDirectory(daemonDirectory, options.uid, options.memoryDirectories);
   const records = await RecordDirectory.open(daemonDirectory);
   const vms = new OpenVms(options, records, runtimeDirectory);
   await vms.adoptAll();
@@ -67,7 +68,8 @@ class OpenVms implements Vms {
       records,
       poll: this.#poll,
       bootId: readBootId(),
-      newBootToken: () => new Secret(Buffer.from(Buffer.from(options.randomBytes(32)).toString('hex'))),
+      uid: options.uid,
+      newBootToken: () => newBootToken(options.randomBytes),
       warn: options.warn,
       changed: (hostname) => this.#changed(hostname),
     };
@@ -76,7 +78,8 @@ class OpenVms implements Vms {
   async adoptAll(): Promise<void> {
     const machines: Machine[] = [];
     for (const found of await this.#records.readAll()) {
-      const record = found.record ?? this.#damaged(found);
+      if (found.damage !== undefined) this.#options.warn(found.damage);
+      const record = found.record ?? recordOfDamaged(found, this.#runtimeDirectory);
       if (record.kind === 'attached') this.#attached.set(record.hostname, attachedVm(record));
       else machines.push(this.#add(record));
     }
@@ -181,6 +184,7 @@ class OpenVms implements Vms {
     this.#closing = true;
     await Promise.all([...this.#machines.values()].map((machine) => machine.close()));
     this.#poll.close();
+    await removeIfEmpty(this.#runtimeDirectory);
   }
 
   async stopAll(): Promise<void> {
@@ -236,42 +240,6 @@ class OpenVms implements Vms {
       if (drawn >= GUEST_CID_MIN && drawn <= GUEST_CID_MAX && !taken.has(drawn)) return drawn;
     }
   }
-
-  /** A VM about which only the name is sure: it is shown as failed, serves nothing, and can be deleted. */
-  #damaged({ hostname, damage, modifiedAtMs }: FoundRecord): LaunchedRecord {
-    this.#options.warn(damage as string);
-    return {
-      version: 1,
-      kind: 'launched',
-      hostname,
-      status: 'failed',
-      reason: damage,
-      group: parseNumbered(hostname)?.group ?? hostname,
-      grant: [],
-      tags: [],
-      created_at_ms: modifiedAtMs,
-      cpus: 0,
-      ram_bytes: 0,
-      stop_grace_ms: 0,
-      userdata: { state: 'none' },
-      guest_cid: GUEST_CID_MIN,
-      runtime_directory: join(this.#runtimeDirectory, hostname),
-      boot_id: this.#parts.bootId,
-      processes: [],
-    };
-  }
-}
-
-function attachedVm(record: AttachedRecord): AttachedVm {
-  return {
-    kind: 'attached',
-    hostname: record.hostname,
-    status: 'running',
-    grant: record.grant,
-    tags: record.tags,
-    createdAtMs: record.created_at_ms,
-    vsockPath: record.vsock_path,
-  };
 }
 
 function copyGrant(grant: LaunchRequest['grant']): LaunchedRecord['grant'] {

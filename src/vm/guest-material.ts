@@ -1,0 +1,39 @@
+// What a guest is given besides secrets, in the VM's runtime directory: on tmpfs, for the owner alone,
+// and gone with the VM. A later daemon needs it to speak to the guest.
+import { readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Secret } from '../secret/secret.ts';
+import type { GuestMaterial } from './contract.ts';
+
+const TOKEN_BYTES = 32;
+
+/** The boot token as the guest gets it: 64 hexadecimal digits in ASCII. */
+export function newBootToken(randomBytes: (count: number) => Uint8Array): Secret {
+  return new Secret(Buffer.from(Buffer.from(randomBytes(TOKEN_BYTES)).toString('hex')));
+}
+
+export async function writeMaterial(
+  runtimeDirectory: string,
+  bootToken: Secret,
+  userdata: Uint8Array | undefined,
+): Promise<void> {
+  await writeFile(bootTokenFile(runtimeDirectory), bootToken.reveal(), { mode: 0o600, flag: 'wx' });
+  if (userdata !== undefined) await writeFile(userdataFile(runtimeDirectory), userdata, { mode: 0o600, flag: 'wx' });
+}
+
+export async function readMaterial(runtimeDirectory: string, userdataWaits: boolean): Promise<GuestMaterial> {
+  const bootToken = new Secret(await readFile(bootTokenFile(runtimeDirectory)));
+  return userdataWaits ? { bootToken, userdata: await readFile(userdataFile(runtimeDirectory)) } : { bootToken };
+}
+
+export async function removeUserdata(runtimeDirectory: string): Promise<void> {
+  await rm(userdataFile(runtimeDirectory), { force: true });
+}
+
+function bootTokenFile(runtimeDirectory: string): string {
+  return join(runtimeDirectory, 'boot-token');
+}
+
+function userdataFile(runtimeDirectory: string): string {
+  return join(runtimeDirectory, 'userdata');
+}
