@@ -5,6 +5,7 @@ import * as sys from 'sys';
 import { Connection } from './connection.ts';
 import { Fault, toFault } from './fault.ts';
 import type { SyncResult } from './sync.ts';
+import { utf8Bytes, utf8Text } from './text.ts';
 
 export interface AgentStatus {
   readonly version: string;
@@ -46,11 +47,11 @@ function serveClient(fd: number, commands: ControlCommands): void {
       result = { error: { code, message: secretName === undefined ? message : `${secretName}: ${message}` } };
     }
     line = '';
-    connection.write(new Uint8Array(sys.bytes(`${JSON.stringify(result)}\n`)));
+    connection.write(utf8Bytes(`${JSON.stringify(result)}\n`));
   };
   const connection: Connection = new Connection(fd, false, {
     onData: (chunk) => {
-      line += sys.text(chunk, 0, chunk.byteLength);
+      line += utf8Text(chunk);
       if (line.length > LINE_MAX_BYTES) throw new Fault('protocol', 'expected a short command');
       if (line.endsWith('\n')) void answer();
     },
@@ -66,7 +67,7 @@ export function askRunningAgent<T>(statePath: string, command: 'sync' | 'status'
     try {
       connection = new Connection(sys.unixConnect(`${statePath}/${SOCKET}`), true, {
         onData: (chunk) => {
-          text += sys.text(chunk, 0, chunk.byteLength);
+          text += utf8Text(chunk);
           if (text.endsWith('\n')) connection.close();
         },
         onClose: () => {
@@ -76,7 +77,7 @@ export function askRunningAgent<T>(statePath: string, command: 'sync' | 'status'
           else resolve(answer.value as T);
         },
       });
-      connection.write(new Uint8Array(sys.bytes(`${command}\n`)));
+      connection.write(utf8Bytes(`${command}\n`));
     } catch {
       resolve(undefined);
     }

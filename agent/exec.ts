@@ -4,12 +4,12 @@
 import * as os from 'os';
 import * as sys from 'sys';
 import { encodeFrame, FRAME, FRAME_MAX_BYTES, FrameReader, type Frame, type FrameType } from '../src/wire/exec-frames.ts';
-import { asciiBytes } from '../src/wire/http.ts';
 import type { ExecRequest } from '../src/wire/protocol.ts';
 import { accountOf } from './accounts.ts';
 import { onceExited } from './children.ts';
 import { Connection } from './connection.ts';
 import { toFault } from './fault.ts';
+import { utf8Bytes } from './text.ts';
 
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 const SIGHUP = 1;
@@ -29,7 +29,7 @@ export function serveExec(request: ExecRequest, host: Connection): ExecHandlers 
   try {
     command = new Command(request, host, send);
   } catch (error) {
-    send(FRAME.failed, new Uint8Array(sys.bytes(toFault(error).message)));
+    send(FRAME.failed, utf8Bytes(toFault(error).message));
     return { onData: () => undefined, onDrain: () => undefined, onGone: () => undefined };
   }
   const frames = new FrameReader((frame) => command.take(frame));
@@ -69,7 +69,7 @@ class Command {
     );
     this.#pid = pid;
     this.#host = host;
-    send(FRAME.started, asciiBytes(String(pid)));
+    send(FRAME.started, utf8Bytes(String(pid)));
     this.#outputs = [this.#forward(output, FRAME.stdout, send), this.#forward(error, FRAME.stderr, send)];
     // The command may close its stdin early: that is no fault.
     this.#input = input < 0 ? undefined : new Connection(input, false, {
@@ -127,7 +127,7 @@ class Command {
   #finish(send: (type: FrameType, payload: Uint8Array) => void): void {
     if (this.#status === undefined || this.#exited || this.#outputs.some((output) => !output.closed)) return;
     this.#exited = true;
-    send(FRAME.exit, asciiBytes(String(this.#status)));
+    send(FRAME.exit, utf8Bytes(String(this.#status)));
     if (this.#host.backlog === 0) this.#host.close();
   }
 }

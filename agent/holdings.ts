@@ -3,6 +3,7 @@
 import * as std from 'std';
 import * as sys from 'sys';
 import type { SecretsDirectory } from './secrets-directory.ts';
+import { utf8Bytes } from './text.ts';
 
 /** In staging and in the state directory; a secret's name can't begin with a dot. */
 const MANIFEST = '.manifest';
@@ -77,7 +78,7 @@ export class Holdings {
 
   #save(names: readonly string[]): void {
     const { stagingFd, stateFd } = this.#directory;
-    const bytes = new Uint8Array(sys.bytes(names.map((name) => `${name}\n`).join('')));
+    const bytes = utf8Bytes(names.map((name) => `${name}\n`).join(''));
     sys.removeFile(stagingFd, MANIFEST);
     const fd = sys.createFile(stagingFd, MANIFEST);
     try {

@@ -3,15 +3,15 @@
 // a few seconds to go on.
 import * as os from 'os';
 import * as sys from 'sys';
-import { asciiBytes, encodeHead, MessageReader, requestLineOf, type Head } from '../src/wire/http.ts';
+import { encodeHead, MessageReader, requestLineOf, type Head } from '../src/wire/http.ts';
 import { HEX_32_BYTES, type Nonces, type Purpose } from '../src/wire/proof.ts';
 import { JSON_MAX_BYTES, PROOF_SCHEME, type ExecRequest, type Health } from '../src/wire/protocol.ts';
 import { AGENT_PORT } from '../src/wire/ports.ts';
 import { Connection } from './connection.ts';
 import { serveExec } from './exec.ts';
 import { Fault } from './fault.ts';
-import { bodyText, jsonBody } from './host-client.ts';
 import type { Session } from './session.ts';
+import { joinedBytes, jsonBytes, utf8Bytes, utf8Text } from './text.ts';
 import type { Transport } from './transport.ts';
 
 const STRANGERS_MAX = 8;
@@ -67,7 +67,7 @@ class HostCall {
         if (chunk.byteLength < preamble.length || sys.text(chunk, 0, preamble.length) !== preamble) {
           throw new Fault('protocol', 'expected CONNECT');
         }
-        this.#connection.write(asciiBytes(`OK ${fd}\n`));
+        this.#connection.write(utf8Bytes(`OK ${fd}\n`));
         const rest = chunk.subarray(preamble.length);
         preamble = '';
         reader.push(rest);
@@ -95,11 +95,11 @@ class HostCall {
         body.push(chunk.slice());
       },
       onEnd: () => {
-        const text = body.map((chunk) => bodyText(chunk)).join('');
+        const text = utf8Text(joinedBytes(body));
         body = [];
         this.#serve(head, text, reader);
       },
-    });
+    }, sys.latin1);
     return reader;
   }
 
@@ -119,7 +119,7 @@ class HostCall {
     if (!this.#isProven(head)) return this.#respond('401 Unauthorized');
     if (route === 'GET /v1/health') return this.#respond('200 OK', this.#options.health());
     if (route !== 'POST /v1/exec') return this.#respond('404 Not Found');
-    this.#connection.write(asciiBytes(encodeHead('HTTP/1.1 101 Switching Protocols', { Upgrade: 'slicer-exec' })));
+    this.#connection.write(utf8Bytes(encodeHead('HTTP/1.1 101 Switching Protocols', { Upgrade: 'slicer-exec' })));
     const exec = serveExec(JSON.parse(body) as ExecRequest, this.#connection);
     this.#onExecDrain = exec.onDrain;
     this.#onGone = exec.onGone;
@@ -168,9 +168,9 @@ class HostCall {
   }
 
   #respond(status: string, value?: unknown): void {
-    const body = value === undefined ? new Uint8Array(0) : jsonBody(value);
+    const body = value === undefined ? new Uint8Array(0) : jsonBytes(value);
     const length = status.startsWith('204') ? {} : { 'Content-Length': body.byteLength };
-    this.#connection.write(asciiBytes(encodeHead(`HTTP/1.1 ${status}`, length)));
+    this.#connection.write(utf8Bytes(encodeHead(`HTTP/1.1 ${status}`, length)));
     this.#connection.write(body);
   }
 }

@@ -1,9 +1,10 @@
 // Requests to the host's secrets server over one kept-alive connection, one after the other.
 import * as sys from 'sys';
-import { encodeHead, MessageReader, statusOf, asciiBytes, type Head } from '../src/wire/http.ts';
+import { encodeHead, MessageReader, statusOf, type Head } from '../src/wire/http.ts';
 import { USERDATA_MAX_BYTES } from '../src/wire/protocol.ts';
 import { Connection } from './connection.ts';
 import { Fault } from './fault.ts';
+import { joinedBytes, utf8Bytes } from './text.ts';
 
 export interface HostRequest {
   readonly method: 'GET' | 'POST' | 'PUT';
@@ -67,7 +68,7 @@ export class HostClient {
         this.#pending = undefined;
         throw error;
       }
-      this.#connection.write(asciiBytes(head));
+      this.#connection.write(utf8Bytes(head));
       if (request.body !== undefined) this.#connection.write(request.body);
     });
   }
@@ -94,11 +95,11 @@ export class HostClient {
       onEnd: () => {
         const pending = this.#pending as Pending;
         this.#pending = undefined;
-        const body = joined(collected.splice(0), collectedBytes);
+        const body = joinedBytes(collected.splice(0));
         collectedBytes = 0;
         pending.resolve({ status, head: head as Head, body });
       },
-    });
+    }, sys.latin1);
     const connection: Connection = new Connection(this.#dial(), true, {
       onData: (chunk) => reader.push(chunk),
       onClose: (fault) => {
@@ -110,24 +111,4 @@ export class HostClient {
     });
     return connection;
   }
-}
-
-function joined(chunks: readonly Uint8Array[], length: number): Uint8Array {
-  const whole = new Uint8Array(length);
-  let offset = 0;
-  for (const chunk of chunks) {
-    whole.set(chunk, offset);
-    offset += chunk.byteLength;
-  }
-  return whole;
-}
-
-/** A JSON body, as the protocol's requests have it. */
-export function jsonBody(value: unknown): Uint8Array {
-  return new Uint8Array(sys.bytes(JSON.stringify(value)));
-}
-
-/** UTF-8 text of a whole body. */
-export function bodyText(body: Uint8Array): string {
-  return sys.text(body, 0, body.byteLength);
 }

@@ -28,7 +28,7 @@ export interface Changes {
 
 export const NO_CHANGES: Changes = { added: [], changed: [], removed: [] };
 
-const PRIMITIVES = { checksum: sys.tarChecksum, text: sys.text };
+const PRIMITIVES = { checksum: sys.tarChecksum, text: sys.latin1 };
 
 /** One incoming archive: `full` is all that the guest may hold, `delta` what changed. */
 export class SecretsWriter {

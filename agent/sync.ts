@@ -5,11 +5,12 @@ import { DELTA_FORMAT, type Report, type ReportedError } from '../src/wire/proto
 import { parseEtag } from '../src/wire/generation.ts';
 import type { Head } from '../src/wire/http.ts';
 import { Fault, toFault } from './fault.ts';
-import { HostClient, jsonBody, type BodyTaker } from './host-client.ts';
+import type { BodyTaker, HostClient } from './host-client.ts';
 import type { Holdings } from './holdings.ts';
 import { NO_CHANGES, SecretsWriter, type Changes } from './secrets-writer.ts';
 import type { SecretsDirectory } from './secrets-directory.ts';
 import type { Session } from './session.ts';
+import { jsonBytes } from './text.ts';
 
 export interface SyncResult extends Changes {
   readonly unchanged: number;
@@ -83,7 +84,7 @@ export class Sync {
     }];
     const body: Report = { generation: this.#generation ?? '', errors };
     await host.request({
-      method: 'POST', target: '/v1/report', headers: this.#session.authorization(), body: jsonBody(body),
+      method: 'POST', target: '/v1/report', headers: this.#session.authorization(), body: jsonBytes(body),
     });
     this.#reported = fault !== undefined;
   }

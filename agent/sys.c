@@ -92,6 +92,22 @@ FUNCTION(utf8_text) {
     return data ? JS_NewStringLen(ctx, (char *)data, length) : JS_EXCEPTION;
 }
 
+/* latin1(bytes, from, to): a string of the same length, one character a byte. */
+FUNCTION(latin1_text) {
+    size_t length, size = 0;
+    uint8_t *data = slice_argument(ctx, argv, &length);
+    if (!data) return JS_EXCEPTION;
+    char *utf8 = js_malloc(ctx, 2 * length + 1);
+    if (!utf8) return JS_EXCEPTION;
+    for (size_t i = 0; i < length; i++) {
+        if (data[i] >= 0x80) utf8[size++] = 0xc0 | data[i] >> 6;
+        utf8[size++] = data[i] >= 0x80 ? 0x80 | (data[i] & 0x3f) : data[i];
+    }
+    JSValue text = JS_NewStringLen(ctx, utf8, size);
+    js_free(ctx, utf8);
+    return text;
+}
+
 FUNCTION(utf8_bytes) {
     size_t length;
     const char *text = JS_ToCStringLen(ctx, &length, argv[0]);
@@ -594,6 +610,7 @@ FUNCTION(spawn_program) {
 
 static const JSCFunctionListEntry FUNCTIONS[] = {
     JS_CFUNC_DEF("text", 3, utf8_text),
+    JS_CFUNC_DEF("latin1", 3, latin1_text),
     JS_CFUNC_DEF("bytes", 1, utf8_bytes),
     JS_CFUNC_DEF("tarChecksum", 1, tar_checksum),
     JS_CFUNC_DEF("hmacSha256", 2, hmac_sha256),

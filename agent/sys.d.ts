@@ -3,6 +3,9 @@
 declare module 'sys' {
   /** UTF-8 text of bytes [from, to). */
   export function text(bytes: Uint8Array, from: number, to: number): string;
+  /** Bytes [from, to) as a string of the same length, one character a byte. */
+  export function latin1(bytes: Uint8Array, from: number, to: number): string;
+  /** UTF-8. */
   export function bytes(text: string): ArrayBuffer;
   export function tarChecksum(block: Uint8Array): number;
   export function hmacSha256(key: string, text: string): string;

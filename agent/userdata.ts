@@ -7,10 +7,11 @@ import { accountOf } from './accounts.ts';
 import { onceExited } from './children.ts';
 import { Connection } from './connection.ts';
 import { toFault } from './fault.ts';
-import { bodyText, jsonBody, type HostClient } from './host-client.ts';
+import type { HostClient } from './host-client.ts';
 import { log } from './log.ts';
 import type { SecretsDirectory } from './secrets-directory.ts';
 import type { Session } from './session.ts';
+import { jsonBytes, utf8Text } from './text.ts';
 
 const SCRIPT = '.userdata';
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
@@ -24,7 +25,7 @@ export async function runUserdata(host: HostClient, session: Session, directory:
   const result = await run(claim.body, directory);
   log(`userdata ended with exit code ${result.exit_code}`);
   await host.request({
-    method: 'PUT', target: '/v1/userdata', headers: session.authorization(), body: jsonBody(result),
+    method: 'PUT', target: '/v1/userdata', headers: session.authorization(), body: jsonBytes(result),
   });
   return true;
 }
@@ -58,7 +59,7 @@ function outcomeOf(argv: readonly string[]): Promise<UserdataResult> {
     for (const fd of [output, error]) {
       new Connection(fd, false, {
         onData: (chunk) => {
-          std.err.puts(bodyText(chunk));
+          std.err.puts(utf8Text(chunk));
           std.err.flush();
           tail.add(chunk);
         },
@@ -81,6 +82,6 @@ class Tail {
   }
 
   text(): string {
-    return bodyText(this.#bytes);
+    return utf8Text(this.#bytes);
   }
 }

@@ -39,6 +39,9 @@ const TYPE = 156;
 const MAGIC = [257, 263] as const;
 const PREFIX = 345;
 
+/** Fields from MODE to CHECKSUM are octal digits, filled up with spaces or NULs. */
+const NUMBERS = /^[0-7 \0]+$/;
+
 const TYPE_FILE = 0x30;
 const TYPE_PAX = 0x78;
 
@@ -124,13 +127,15 @@ export class TarReader {
       return;
     }
     if (this.#zeroBlocks > 0) throw new WireError('expected the tar archive to end after its closing block');
-    if (this.#octal(block, CHECKSUM) !== sum) throw new WireError('expected a tar header with a right checksum');
+    const numbers = this.#primitives.text(block, MODE[0], CHECKSUM[1]);
+    if (!NUMBERS.test(numbers)) throw new WireError('expected octal numbers in a tar header');
+    if (octal(numbers, CHECKSUM) !== sum) throw new WireError('expected a tar header with a right checksum');
     if (this.#string(block, MAGIC) !== 'ustar') throw new WireError('expected a ustar header');
     if (block[PREFIX] !== 0) throw new WireError('expected a tar name without a prefix');
 
     const type = block[TYPE];
     if (type === TYPE_PAX && this.#overrides.size === 0) {
-      const sizeBytes = this.#octal(block, SIZE);
+      const sizeBytes = octal(numbers, SIZE);
       if (sizeBytes === 0 || sizeBytes > PAX_MAX_BYTES) {
         throw new WireError(`expected a pax header of 1 to ${PAX_MAX_BYTES} bytes, got ${sizeBytes}`);
       }
@@ -139,20 +144,20 @@ export class TarReader {
       return;
     }
     if (type !== TYPE_FILE) throw new WireError('expected a regular file in the tar archive');
-    this.#readEntry(block);
+    this.#readEntry(block, numbers);
   }
 
-  #readEntry(block: Uint8Array): void {
+  #readEntry(block: Uint8Array, numbers: string): void {
     const overrides = this.#overrides;
     this.#overrides = new Map();
     const number = (key: string, field: readonly [number, number]): number => {
       const text = overrides.get(key);
-      return text === undefined ? this.#octal(block, field) : decimal(text);
+      return text === undefined ? octal(numbers, field) : decimal(text);
     };
     const entry: TarEntry = {
       name: overrides.get('path') ?? this.#string(block, NAME),
       sizeBytes: number('size', SIZE),
-      mode: this.#octal(block, MODE) & 0o777,
+      mode: octal(numbers, MODE) & 0o777,
       uid: number('uid', UID),
       gid: number('gid', GID),
     };
@@ -171,13 +176,13 @@ export class TarReader {
     const end = text.indexOf('\0');
     return end === -1 ? text : text.slice(0, end);
   }
+}
 
-  #octal(block: Uint8Array, field: readonly [number, number]): number {
-    const text = this.#primitives.text(block, field[0], field[1]);
-    const match = /^ *([0-7]{1,12})[ \0]*$/.exec(text);
-    if (match === null) throw new WireError('expected an octal number in a tar header');
-    return Number.parseInt(match[1] as string, 8);
-  }
+/** `numbers` is the text of a header from MODE on; parseInt stops at the field's filling. */
+function octal(numbers: string, field: readonly [number, number]): number {
+  const value = Number.parseInt(numbers.slice(field[0] - MODE[0], field[1] - MODE[0]), 8);
+  if (Number.isNaN(value)) throw new WireError('expected an octal number in a tar header');
+  return value;
 }
 
 function decimal(text: string): number {
