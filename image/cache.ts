@@ -3,8 +3,8 @@
 // temporary name beside its own, flushed to disk and renamed into place: whoever finds an entry finds a
 // whole one, however the build that made it ended, and two builds at once leave one entry.
 import { createHash, randomBytes } from 'node:crypto';
-import { existsSync } from 'node:fs';
-import { mkdir, open, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
+import { existsSync, utimesSync } from 'node:fs';
+import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 
@@ -38,7 +38,15 @@ export function entryPath(kind: string, inputs: Inputs, directory = cacheDirecto
 /** Path of the entry if it was made before. */
 export function findEntry(kind: string, inputs: Inputs, directory = cacheDirectory()): string | undefined {
   const path = entryPath(kind, inputs, directory);
-  return existsSync(path) ? path : undefined;
+  if (!existsSync(path)) return undefined;
+  try {
+    const now = new Date();
+    // The mark of use that removal goes by.
+    utimesSync(path, now, now);
+  } catch {
+    // A cache that is not ours to write works without.
+  }
+  return path;
 }
 
 const underway = new Map<string, Promise<string>>();
@@ -55,26 +63,19 @@ export function ensureEntry(
   directory = cacheDirectory(),
 ): Promise<string> {
   const path = entryPath(kind, inputs, directory);
-  let made = underway.get(path);
-  if (made === undefined) {
-    made = useOrMake(kind, path, directory, make).finally(() => underway.delete(path));
-    underway.set(path, made);
-  }
+  const there = underway.get(path) ?? findEntry(kind, inputs, directory);
+  if (there !== undefined) return Promise.resolve(there);
+  const made = makeEntry(kind, path, directory, make).finally(() => underway.delete(path));
+  underway.set(path, made);
   return made;
 }
 
-async function useOrMake(
+async function makeEntry(
   kind: string,
   path: string,
   directory: string,
   make: (directory: string) => Promise<void>,
 ): Promise<string> {
-  if (existsSync(path)) {
-    const now = new Date();
-    // The mark of use that removal goes by; a cache that is not ours to write works without.
-    await utimes(path, now, now).catch(() => undefined);
-    return path;
-  }
   await mkdir(directory, { recursive: true, mode: 0o700 });
   const temporary = join(directory, `.${kind}-${randomBytes(8).toString('hex')}`);
   await mkdir(temporary, { mode: 0o755 });
