@@ -3,6 +3,7 @@
 // rename after fsync: a crash leaves an old record or a new one.
 import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { SlicerError } from '../errors/slicer-error.ts';
 import { GUEST_CID_MIN } from '../wire/ports.ts';
 import { isHostname, parseNumbered } from './hostname.ts';
 import { decodeRecord, encodeRecord, type LaunchedRecord, type VmRecord } from './record.ts';
@@ -49,7 +50,9 @@ export class RecordDirectory {
       try {
         return { hostname, modifiedAtMs, record: decodeRecord(await readFile(file, 'utf8'), hostname) };
       } catch (error) {
-        return { hostname, modifiedAtMs, damage: (error as Error).message };
+        const { code, message } = error as NodeJS.ErrnoException;
+        const damage = error instanceof SlicerError ? message : `the record of vm "${hostname}" can't be read: ${code}`;
+        return { hostname, modifiedAtMs, damage };
       }
     }));
   }
