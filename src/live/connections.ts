@@ -1,0 +1,77 @@
+// The open connections of one VM: who has proved the session, who is a stranger yet, and who has to go
+// when there are too many.
+import type { Socket } from 'node:net';
+
+export interface ConnectionLimits {
+  readonly connectionsMax: number;
+  readonly strangerMs: number;
+}
+
+interface Connection {
+  readonly socket: Socket;
+  /** Set while the connection is a stranger's. */
+  timer: NodeJS.Timeout | undefined;
+}
+
+export class Connections {
+  readonly #limits: ConnectionLimits;
+  /** In the order in which they came. */
+  readonly #open = new Map<Socket, Connection>();
+
+  constructor(limits: ConnectionLimits) {
+    this.#limits = limits;
+  }
+
+  get size(): number {
+    return this.#open.size;
+  }
+
+  /** Takes a new connection, a stranger; at the cap the oldest other one is closed, strangers first. */
+  add(socket: Socket): void {
+    if (this.#open.size >= this.#limits.connectionsMax) this.#closeOldest();
+    const connection: Connection = { socket, timer: undefined };
+    this.#open.set(socket, connection);
+    this.#startTimer(connection);
+    socket.on('close', () => {
+      clearTimeout(connection.timer);
+      this.#open.delete(socket);
+    });
+  }
+
+  /** The connection showed the session key. */
+  authenticate(socket: Socket): void {
+    const connection = this.#open.get(socket);
+    clearTimeout(connection?.timer);
+    if (connection !== undefined) connection.timer = undefined;
+  }
+
+  /** The agent gives its session up: the connection has to show the next key in time. */
+  makeStranger(socket: Socket): void {
+    const connection = this.#open.get(socket);
+    if (connection !== undefined && connection.timer === undefined) this.#startTimer(connection);
+  }
+
+  /** Closes what the session before was used on. */
+  closeAuthenticated(): void {
+    for (const { socket, timer } of this.#open.values()) {
+      if (timer === undefined) socket.destroy();
+    }
+  }
+
+  closeAll(): void {
+    for (const { socket } of this.#open.values()) socket.destroy();
+  }
+
+  #startTimer(connection: Connection): void {
+    connection.timer = setTimeout(() => connection.socket.destroy(), this.#limits.strangerMs);
+  }
+
+  #closeOldest(): void {
+    const all = [...this.#open.values()];
+    const oldest = all.find(({ timer }) => timer !== undefined) ?? all[0];
+    if (oldest === undefined) return;
+    clearTimeout(oldest.timer);
+    this.#open.delete(oldest.socket);
+    oldest.socket.destroy();
+  }
+}

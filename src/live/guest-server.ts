@@ -1,0 +1,96 @@
+// The HTTP server that one guest can reach. It lets a request through to the routes only when it has the
+// protocol's narrow form and, save for a hello, the session key. Nothing here trusts the guest.
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { equalInConstantTime } from '../wire/proof.ts';
+import { HEAD_MAX_BYTES } from '../wire/protocol.ts';
+import { Connections } from './connections.ts';
+import type { LiveLimits } from './limits.ts';
+import { hasBody, respondError } from './response.ts';
+import { TokenBucket } from './token-bucket.ts';
+
+export interface GuestServerParts {
+  readonly limits: LiveLimits;
+  /** Milliseconds; must not go backwards. */
+  readonly monotonicMs: () => number;
+  /** The session key, undefined while there is no session. */
+  readonly key: () => string | undefined;
+  readonly hello: (response: ServerResponse) => void;
+  /** Serves an authenticated request; `route` is method and target. */
+  readonly serve: (route: string, request: IncomingMessage, response: ServerResponse) => void;
+}
+
+export interface GuestServer {
+  readonly server: Server;
+  readonly connections: Connections;
+}
+
+export function guestServer({ limits, monotonicMs, key, hello, serve }: GuestServerParts): GuestServer {
+  const connections = new Connections(limits);
+  const connectionRate = new TokenBucket(limits.connections, monotonicMs);
+  const requestRate = new TokenBucket(limits.requests, monotonicMs);
+  /** The response that each connection waits for. */
+  const busy = new WeakMap<Socket, ServerResponse>();
+
+  const server = createServer({
+    maxHeaderSize: HEAD_MAX_BYTES,
+    headersTimeout: limits.requestMs,
+    requestTimeout: limits.requestMs,
+    keepAliveTimeout: limits.idleMs,
+    connectionsCheckingInterval: limits.requestMs,
+    requireHostHeader: false,
+    insecureHTTPParser: false,
+  });
+
+  server.on('connection', (socket) => {
+    if (connectionRate.take() > 0) socket.destroy();
+    else connections.add(socket);
+  });
+
+  server.on('request', (request, response) => {
+    const { socket } = request;
+    // The next request before the answer to this one: the protocol has no pipelining, and a thousand
+    // polls in one connection would be a thousand responses held.
+    if (busy.get(socket)?.writableEnded === false) return void socket.destroy();
+    busy.set(socket, response);
+    response.sendDate = false;
+
+    if (request.headers['transfer-encoding'] !== undefined) {
+      return respondError(response, 411, 'invalid_request', 'expected a Content-Length', limits);
+    }
+    const route = `${request.method} ${request.url}`;
+    if (route === 'POST /v1/hello') {
+      if (hasBody(request)) return respondError(response, 400, 'invalid_request', 'expected a hello without a body', limits);
+      connections.makeStranger(socket);
+      return hello(response);
+    }
+    if (!isBearer(request.headers.authorization, key())) {
+      return respondError(response, 401, 'unauthorized', 'expected the session key; a hello brings one', limits);
+    }
+    connections.authenticate(socket);
+    const waitMs = requestRate.take();
+    if (waitMs > 0) return respondTooMany(response, waitMs, limits);
+    serve(route, request, response);
+  });
+
+  // Without listeners Node would answer these by itself, in forms that the protocol does not have.
+  const refuseExpectation = (_request: IncomingMessage, response: ServerResponse): void =>
+    respondError(response, 417, 'invalid_request', 'expected no Expect header', limits, { Connection: 'close' });
+  server.on('checkContinue', refuseExpectation);
+  server.on('checkExpectation', refuseExpectation);
+  server.on('connect', (_request, socket) => socket.destroy());
+  server.on('upgrade', (_request, socket) => socket.destroy());
+  server.on('clientError', (_error, socket) => socket.destroy());
+  return { server, connections };
+}
+
+/** 429 with the seconds after which to come again. */
+export function respondTooMany(response: ServerResponse, waitMs: number, limits: LiveLimits): void {
+  const seconds = String(Math.max(1, Math.ceil(waitMs / 1000)));
+  respondError(response, 429, 'too_many_requests', 'requests come too fast', limits, { 'Retry-After': seconds });
+}
+
+function isBearer(authorization: string | undefined, key: string | undefined): boolean {
+  if (authorization === undefined || key === undefined) return false;
+  return equalInConstantTime(authorization, `Bearer ${key}`);
+}

@@ -1,0 +1,50 @@
+// Every bound that keeps a hostile guest from costing more than its own service.
+
+export interface Rate {
+  /** How many at once. */
+  readonly burst: number;
+  readonly perSecond: number;
+}
+
+export interface LiveLimits {
+  /** Open connections of one VM. At the cap the oldest is closed, unauthenticated ones first. */
+  readonly connectionsMax: number;
+  /** How long a connection may be open without a request that carried the session key. */
+  readonly strangerMs: number;
+  /** How long a request may take to arrive, its body included. A held poll has arrived. */
+  readonly requestMs: number;
+  /** How long an authenticated connection may be idle between requests. */
+  readonly idleMs: number;
+  /** A response must be taken within this time and at this speed. */
+  readonly responseMs: number;
+  readonly responseBytesPerSecond: number;
+  /** From the dial of a guest until both sides have proved their key. */
+  readonly handshakeMs: number;
+  /** From a call on a proved connection until its answer; a running command has no limit. */
+  readonly answerMs: number;
+  /** Bytes of a command's output that wait for whoever reads them. */
+  readonly outputBacklogBytes: number;
+  readonly connections: Rate;
+  readonly hellos: Rate;
+  readonly requests: Rate;
+  readonly reports: Rate;
+  /** Lines in the host's log that a guest causes. */
+  readonly logLines: Rate;
+}
+
+export const LIVE_LIMITS: LiveLimits = {
+  connectionsMax: 32,
+  strangerMs: 5_000,
+  requestMs: 15_000,
+  idleMs: 75_000,
+  responseMs: 60_000,
+  responseBytesPerSecond: 16 * 1024,
+  handshakeMs: 5_000,
+  answerMs: 10_000,
+  outputBacklogBytes: 256 * 1024,
+  connections: { burst: 128, perSecond: 64 },
+  hellos: { burst: 5, perSecond: 1 },
+  requests: { burst: 2_000, perSecond: 1_000 },
+  reports: { burst: 50, perSecond: 10 },
+  logLines: { burst: 20, perSecond: 0.1 },
+};

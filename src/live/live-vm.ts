@@ -1,0 +1,247 @@
+// The live channel of one VM: its secrets server, its session, and where its secrets stand. Which VM it
+// is the socket says; nothing that comes over the socket does.
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { fail, SlicerError } from '../errors/slicer-error.ts';
+import type { Snapshot, Store } from '../store/contract.ts';
+import { HOST_PORT } from '../wire/ports.ts';
+import type { ReportedError } from '../wire/protocol.ts';
+import { agentCall } from './agent-call.ts';
+import type { AgentCall, LiveStatus, LiveVm, LiveVmOptions } from './contract.ts';
+import { Deliveries } from './deliveries.ts';
+import type { LiveDependencies } from './dependencies.ts';
+import { report } from './guest-messages.ts';
+import { guestServer, respondTooMany, type GuestServer } from './guest-server.ts';
+import { readJson } from './json-body.ts';
+import { respondEmpty, respondError } from './response.ts';
+import { SecretsRoute } from './secrets-route.ts';
+import { SessionKeeper } from './session-keeper.ts';
+import { listenPrivately } from './socket-listener.ts';
+import { TokenBucket } from './token-bucket.ts';
+import { UserdataRoute } from './userdata-route.ts';
+import { viewOf, type View } from './view.ts';
+
+/** How long after its last poll was answered an agent counts as connected: it applies what it got. */
+const BETWEEN_POLLS_MS = 10_000;
+
+/**
+ * Serves one VM from now on, and dials its agent once, in case it runs already. Throws already_running
+ * when another process serves this VM, invalid_request when the socket can't be made.
+ */
+export async function startLiveVm(store: Store, options: LiveVmOptions, dependencies: LiveDependencies): Promise<LiveVm> {
+  const vm = new LiveVmServer(store, options, dependencies);
+  await vm.listen();
+  return vm;
+}
+
+class LiveVmServer implements LiveVm {
+  readonly #options: LiveVmOptions;
+  readonly #dependencies: LiveDependencies;
+  readonly #guest: GuestServer;
+  readonly #session: SessionKeeper;
+  readonly #secrets: SecretsRoute;
+  readonly #userdata: UserdataRoute;
+  readonly #reportRate: TokenBucket;
+  readonly #logRate: TokenBucket;
+  readonly #deliveries = new Deliveries();
+  readonly #listeners = new Set<() => void>();
+  readonly #calls = new Set<AgentCall>();
+  readonly #stopListening: () => void;
+  #view: View;
+  #lastPollEndMs = Number.NEGATIVE_INFINITY;
+  #dialFault: ReportedError | undefined;
+  /** Until the first dial is over: an adopted VM may not run, or its agent may have a session to make. */
+  #quiet = true;
+  #closed = false;
+
+  constructor(store: Store, options: LiveVmOptions, dependencies: LiveDependencies) {
+    const { limits, archives, randomHex } = dependencies;
+    const monotonicMs = (): number => performance.now();
+    this.#options = options;
+    this.#dependencies = dependencies;
+    this.#view = viewOf(store.snapshot(), options.grant);
+    this.#reportRate = new TokenBucket(limits.reports, monotonicMs);
+    this.#logRate = new TokenBucket(limits.logLines, monotonicMs);
+    this.#userdata = new UserdataRoute(options, limits);
+    this.#session = new SessionKeeper({
+      vsockPath: options.vsockPath, bootToken: options.bootToken, limits, randomHex, monotonicMs,
+      onSession: () => this.#newSession(), onFault: (error) => this.#dialFailed(error),
+    });
+    this.#secrets = new SecretsRoute({
+      archives, limits, view: () => this.#view,
+      onHeld: (held) => {
+        if (this.#deliveries.acknowledge(held, this.#view, dependencies.nowMs())) this.#changed();
+      },
+      onPollEnd: () => this.#pollEnded(),
+      onFault: (error) => this.#internalFault(error),
+    });
+    this.#guest = guestServer({
+      limits, monotonicMs,
+      key: () => this.#session.key,
+      hello: (response) => this.#hello(response),
+      serve: (route, request, response) => this.#serve(route, request, response),
+    });
+    this.#stopListening = store.onChange((snapshot) => this.#take(snapshot));
+  }
+
+  async listen(): Promise<void> {
+    try {
+      await listenPrivately(this.#guest.server, `${this.#options.vsockPath}_${HOST_PORT}`);
+    } catch (error) {
+      this.#stopListening();
+      throw error;
+    }
+    void this.#session.offer().finally(() => (this.#quiet = false));
+  }
+
+  status(): LiveStatus {
+    const { deliveries, errors } = this.#deliveries.status(this.#view);
+    const polledLately = this.#dependencies.nowMs() - this.#lastPollEndMs < BETWEEN_POLLS_MS;
+    return {
+      connected: this.#session.key !== undefined && (this.#secrets.isPollHeld || polledLately),
+      synced: this.#deliveries.synced,
+      deliveries,
+      errors: this.#dialFault === undefined ? errors : [...errors, this.#dialFault],
+    };
+  }
+
+  whenHolds(counter: number, signal: AbortSignal): Promise<void> {
+    return this.#until(() => this.#deliveries.holds(counter, this.#view), signal);
+  }
+
+  whenSynced(signal: AbortSignal): Promise<void> {
+    return this.#until(() => this.#deliveries.synced, signal);
+  }
+
+  onStatus(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  async call(signal: AbortSignal): Promise<AgentCall> {
+    const { connection, authorization } = await this.#session.prove(signal);
+    const call = agentCall(connection, authorization, this.#dependencies.limits);
+    this.#calls.add(call);
+    connection.onceEnded(() => this.#calls.delete(call));
+    return call;
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#stopListening();
+    this.#session.close();
+    for (const call of this.#calls) call.close();
+    const closed = new Promise<void>((resolve) => this.#guest.server.close(() => resolve()));
+    this.#guest.connections.closeAll();
+    this.#changed();
+    await closed;
+  }
+
+  #take(snapshot: Snapshot): void {
+    this.#view = viewOf(snapshot, this.#options.grant);
+    this.#secrets.wake();
+    this.#changed();
+  }
+
+  #hello(response: ServerResponse): void {
+    const { limits } = this.#dependencies;
+    const waitMs = this.#session.hello();
+    if (waitMs > 0) respondTooMany(response, waitMs, limits);
+    else respondEmpty(response, 202, limits);
+  }
+
+  #serve(route: string, request: IncomingMessage, response: ServerResponse): void {
+    switch (route) {
+      case 'GET /v1/secrets?wait': return this.#poll(request, response);
+      case 'GET /v1/secrets': return this.#secrets.serve('now', request, response);
+      case 'POST /v1/report': return this.#run(this.#report(request, response), response);
+      case 'POST /v1/userdata': return this.#run(this.#userdata.handOut(response), response);
+      case 'PUT /v1/userdata': return this.#run(this.#userdata.takeResult(request, response), response);
+      default: return respondError(response, 404, 'not_found', 'no such resource', this.#dependencies.limits);
+    }
+  }
+
+  #poll(request: IncomingMessage, response: ServerResponse): void {
+    const wasHeld = this.#secrets.isPollHeld;
+    this.#secrets.serve('poll', request, response);
+    if (!wasHeld && this.#secrets.isPollHeld) this.#changed();
+  }
+
+  async #report(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { limits } = this.#dependencies;
+    const waitMs = this.#reportRate.take();
+    if (waitMs > 0) return respondTooMany(response, waitMs, limits);
+    const body = await readJson(request, report);
+    if ('status' in body) return respondError(response, body.status, 'invalid_request', body.reason, limits);
+    this.#deliveries.report(body.value, this.#view);
+    respondEmpty(response, 204, limits);
+    const [first] = body.value.errors;
+    if (first !== undefined) this.#log('warn', 'the guest reports a failed sync', { ...first });
+    this.#changed();
+  }
+
+  /** A fault of ours must not reach the guest as text, nor take the daemon down. */
+  #run(work: Promise<void>, response: ServerResponse): void {
+    work.catch((error: unknown) => {
+      // The guest went away in the middle of its request.
+      if (response.destroyed) return;
+      this.#internalFault(error);
+      respondError(response, 500, 'internal', 'the host failed; its log says why', this.#dependencies.limits);
+    });
+  }
+
+  #newSession(): void {
+    this.#log('info', 'the agent has a session');
+    this.#dialFault = undefined;
+    this.#deliveries.forget();
+    this.#guest.connections.closeAuthenticated();
+    for (const call of this.#calls) call.close();
+    this.#changed();
+  }
+
+  #dialFailed(error: Error): void {
+    const code = error instanceof SlicerError ? error.code : 'internal';
+    if (this.#quiet && code === 'agent_unreachable') return;
+    this.#log('warn', error.message, { code });
+    this.#dialFault = { code, message: error.message };
+    this.#changed();
+  }
+
+  #internalFault(error: unknown): void {
+    const message = error instanceof SlicerError ? error.message : (error as Error).name;
+    this.#log('warn', `serving the guest failed: ${message}`);
+  }
+
+  #pollEnded(): void {
+    this.#lastPollEndMs = this.#dependencies.nowMs();
+    this.#changed();
+  }
+
+  /** What a guest can cause again and again is logged at a bounded rate. */
+  #log(level: 'info' | 'warn', message: string, fields: object = {}): void {
+    if (this.#logRate.take() === 0) this.#dependencies.log[level]({ vm: this.#options.hostname, ...fields }, message);
+  }
+
+  #changed(): void {
+    for (const listener of [...this.#listeners]) listener();
+  }
+
+  #until(isReached: () => boolean, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const settle = (end: () => void): void => {
+        stop();
+        signal.removeEventListener('abort', onAbort);
+        end();
+      };
+      const onAbort = (): void => settle(() => reject(signal.reason as Error));
+      const check = (): void => {
+        if (isReached()) settle(resolve);
+        else if (signal.aborted) onAbort();
+        else if (this.#closed) settle(() => reject(fail('vm_not_running', `vm "${this.#options.hostname}" is not served any more`)));
+      };
+      const stop = this.onStatus(check);
+      signal.addEventListener('abort', onAbort);
+      check();
+    });
+  }
+}

@@ -1,0 +1,50 @@
+// Responses to a guest: always a length, never chunks, head and body in one write, and taken in time or
+// ended.
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { LiveLimits } from './limits.ts';
+
+export type ResponseLimits = Pick<LiveLimits, 'responseMs' | 'responseBytesPerSecond'>;
+
+const EMPTY = Buffer.alloc(0);
+
+/** Sends a whole response. `body` is sent from as it is: the caller must not change it afterwards. */
+export function respond(
+  response: ServerResponse,
+  status: number,
+  headers: Readonly<Record<string, string>>,
+  body: Buffer,
+  limits: ResponseLimits,
+): void {
+  const { socket } = response;
+  if (socket === null || response.headersSent) return;
+  // RFC 9110, 8.6: none in a 204; in a 304 it would be that of the 200.
+  const length = status === 204 || status === 304 ? {} : { 'Content-Length': body.byteLength };
+  response.writeHead(status, { ...headers, ...length });
+  response.end(body);
+  if (socket.writableLength === 0) return;
+  const timeMs = limits.responseMs + (body.byteLength / limits.responseBytesPerSecond) * 1000;
+  const timer = setTimeout(() => socket.destroy(), timeMs);
+  response.once('close', () => clearTimeout(timer));
+}
+
+export function respondEmpty(response: ServerResponse, status: number, limits: ResponseLimits): void {
+  respond(response, status, {}, EMPTY, limits);
+}
+
+/** An error ends the connection when the request has a body, which is not read. */
+export function respondError(
+  response: ServerResponse,
+  status: number,
+  code: string,
+  message: string,
+  limits: ResponseLimits,
+  headers: Readonly<Record<string, string>> = {},
+): void {
+  const body = Buffer.from(JSON.stringify({ error: message, code }));
+  const close = hasBody(response.req) ? { Connection: 'close' } : {};
+  respond(response, status, { ...headers, ...close, 'Content-Type': 'application/json' }, body, limits);
+}
+
+export function hasBody({ headers }: IncomingMessage): boolean {
+  return headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0';
+}

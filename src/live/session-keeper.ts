@@ -1,0 +1,110 @@
+// The session with one guest's agent: who holds the key, and the dials that bring a new one. A guest may
+// ask as often as it likes; it is dialled one at a time and at a bounded rate.
+import type { Secret } from '../secret/secret.ts';
+import { AgentConnection } from './agent-connection.ts';
+import { authorizeCall, offerSession } from './handshake.ts';
+import type { LiveLimits } from './limits.ts';
+import { TokenBucket } from './token-bucket.ts';
+import { fail } from '../errors/slicer-error.ts';
+
+export interface SessionKeeperParts {
+  readonly vsockPath: string;
+  readonly bootToken: Secret | undefined;
+  readonly limits: LiveLimits;
+  readonly randomHex: () => string;
+  readonly monotonicMs: () => number;
+  /** There is a new key; the one before is worth nothing any more. */
+  readonly onSession: () => void;
+  readonly onFault: (error: Error) => void;
+}
+
+export class SessionKeeper {
+  readonly #parts: SessionKeeperParts;
+  readonly #rate: TokenBucket;
+  readonly #closing = new AbortController();
+  #key: string | undefined;
+  #dialling: Promise<void> | undefined;
+  /** A hello came while the guest was being dialled, maybe too late for that dial. */
+  #again = false;
+
+  constructor(parts: SessionKeeperParts) {
+    this.#parts = parts;
+    this.#rate = new TokenBucket(parts.limits.hellos, parts.monotonicMs);
+  }
+
+  get key(): string | undefined {
+    return this.#key;
+  }
+
+  /** The guest asks for a session. 0 when it will be dialled, else the milliseconds until it may ask. */
+  hello(): number {
+    if (this.#dialling !== undefined) {
+      this.#again = true;
+      return 0;
+    }
+    const waitMs = this.#rate.take();
+    if (waitMs === 0) void this.offer();
+    return waitMs;
+  }
+
+  /** Dials the agent and offers it a session; resolves when that is over, well or not. */
+  offer(): Promise<void> {
+    this.#dialling ??= this.#dial().finally(() => {
+      this.#dialling = undefined;
+    });
+    return this.#dialling;
+  }
+
+  /**
+   * A connection on which both sides proved the session key, and the header that goes with the call.
+   * Throws agent_not_ready, agent_unreachable, agent_protocol, or the signal's reason.
+   */
+  async prove(signal: AbortSignal): Promise<{ connection: AgentConnection; authorization: string }> {
+    const key = this.#key;
+    if (key === undefined) throw fail('agent_not_ready', 'the agent in the guest has no session yet', 'try again in a second');
+    const both = AbortSignal.any([signal, this.#deadline()]);
+    const connection = await AgentConnection.dial(this.#parts.vsockPath, both);
+    try {
+      const authorization = await authorizeCall(connection, key, this.#parts.randomHex, both);
+      return { connection, authorization };
+    } catch (error) {
+      connection.close();
+      throw error;
+    }
+  }
+
+  close(): void {
+    this.#key = undefined;
+    this.#closing.abort(fail('shutting_down', 'the VM is not served any more'));
+  }
+
+  async #dial(): Promise<void> {
+    do {
+      this.#again = false;
+      try {
+        if (await this.#offerOnce()) return;
+      } catch (error) {
+        if (!this.#closing.signal.aborted) this.#parts.onFault(error as Error);
+      }
+    } while (this.#again && !this.#closing.signal.aborted && this.#rate.take() === 0);
+  }
+
+  async #offerOnce(): Promise<boolean> {
+    const { vsockPath, bootToken, randomHex, onSession } = this.#parts;
+    const signal = this.#deadline();
+    const connection = await AgentConnection.dial(vsockPath, signal);
+    try {
+      const token = bootToken === undefined ? '' : Buffer.from(bootToken.reveal()).toString('latin1');
+      return await offerSession(connection, token, randomHex, (key) => {
+        this.#key = key;
+        onSession();
+      }, signal);
+    } finally {
+      connection.close();
+    }
+  }
+
+  #deadline(): AbortSignal {
+    return AbortSignal.any([this.#closing.signal, AbortSignal.timeout(this.#parts.limits.handshakeMs)]);
+  }
+}
