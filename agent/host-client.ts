@@ -44,7 +44,7 @@ export class HostClient {
 
   /** The host's answer. Rejects with a `Fault` when the connection fails; the next request dials again. */
   request(request: HostRequest): Promise<HostResponse> {
-    const response = this.#pending === undefined ? this.#send(request) : this.#last.then(() => this.#send(request));
+    const response = this.#last.then(() => this.#send(request));
     this.#last = response.catch(() => undefined);
     return response;
   }
