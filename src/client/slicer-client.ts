@@ -5,6 +5,7 @@ import type { HostInfo } from '../api/host.ts';
 import type { AttachBody, DeletedNode, HostGroup, LaunchBody, Node } from '../api/nodes.ts';
 import type { ChangedSecret, CreateSecretBody, RemovedSecret, SecretInfo, StoreState, UpdateSecretBody } from '../api/secrets.ts';
 import type { VmHealth, VmLogs, VmSecrets } from '../api/vm.ts';
+import { fail } from '../errors/slicer-error.ts';
 import type { Connection } from './discovery.ts';
 import { type ExecEvent, execEvents } from './exec-stream.ts';
 import { ANSWER_TIMEOUT_MS, requestJson, send } from './request.ts';
@@ -46,40 +47,46 @@ const DEFAULT_LAUNCH_WAIT_MS = 30_000;
 /** A VM that is not there in time is cleaned up before the daemon answers; a launch builds what is missing. */
 const LAUNCH_ANSWER_MS = 120_000;
 
+/** Of a path. Even escaped, `..` would lead to another route (WHATWG URL, section 4.4). */
+function segment(name: string): string {
+  if (/^\.{0,2}$/.test(name)) throw fail('invalid_name', `"${name}" is no name`);
+  return encodeURIComponent(name);
+}
+
 /** Opens nothing yet: every call is a connection of its own. `waitMs` is how long running VMs may take to follow a change. */
 export function createClient(connection: Connection) {
   const change = (waitMs: number | undefined) =>
     waitMs === undefined
       ? {}
       : { query: { wait: formatDurationMs(waitMs) }, answerTimeoutMs: ANSWER_TIMEOUT_MS + waitMs };
-  const vm = (hostname: string, what: string) => `/vm/${encodeURIComponent(hostname)}/${what}`;
+  const vm = (hostname: string, what: string) => `/vm/${segment(hostname)}/${what}`;
 
   return {
     listSecrets: (): Promise<SecretInfo[]> => requestJson(connection, 'GET', '/secrets', listOf(isSecretInfo)),
     createSecret: (secret: CreateSecretBody, waitMs?: number): Promise<ChangedSecret> =>
       requestJson(connection, 'POST', '/secrets', isChangedSecret, { json: secret, ...change(waitMs) }),
     updateSecret: (name: string, secret: UpdateSecretBody, waitMs?: number): Promise<ChangedSecret> =>
-      requestJson(connection, 'PATCH', `/secrets/${encodeURIComponent(name)}`, isChangedSecret, { json: secret, ...change(waitMs) }),
+      requestJson(connection, 'PATCH', `/secrets/${segment(name)}`, isChangedSecret, { json: secret, ...change(waitMs) }),
     removeSecret: (name: string, waitMs?: number): Promise<RemovedSecret> =>
-      requestJson(connection, 'DELETE', `/secrets/${encodeURIComponent(name)}`, isRemovedSecret, change(waitMs)),
+      requestJson(connection, 'DELETE', `/secrets/${segment(name)}`, isRemovedSecret, change(waitMs)),
     storeState: (): Promise<StoreState> => requestJson(connection, 'GET', '/store', isStoreState),
 
     info: (): Promise<HostInfo> => requestJson(connection, 'GET', '/info', isHostInfo),
 
     listGroups: (): Promise<HostGroup[]> => requestJson(connection, 'GET', '/hostgroup', listOf(isHostGroup)),
     listNodes: ({ group, tag, tagPrefix }: NodeFilter = {}): Promise<Node[]> => {
-      const path = group === undefined ? '/nodes' : `/hostgroup/${encodeURIComponent(group)}/nodes`;
+      const path = group === undefined ? '/nodes' : `/hostgroup/${segment(group)}/nodes`;
       return requestJson(connection, 'GET', path, listOf(isNode), { query: { tag, tag_prefix: tagPrefix } });
     },
     launchNode: (group: string, body: LaunchBody, { wait, timeoutMs }: LaunchOptions = {}): Promise<Node> =>
-      requestJson(connection, 'POST', `/hostgroup/${encodeURIComponent(group)}/nodes`, isNode, {
+      requestJson(connection, 'POST', `/hostgroup/${segment(group)}/nodes`, isNode, {
         json: body,
         query: { wait, timeout: timeoutMs === undefined ? undefined : formatDurationMs(timeoutMs) },
         answerTimeoutMs: LAUNCH_ANSWER_MS + (wait === undefined ? 0 : (timeoutMs ?? DEFAULT_LAUNCH_WAIT_MS)),
       }),
     attachNode: (body: AttachBody): Promise<Node> => requestJson(connection, 'POST', '/nodes', isNode, { json: body }),
     deleteNode: (hostname: string): Promise<DeletedNode> =>
-      requestJson(connection, 'DELETE', `/nodes/${encodeURIComponent(hostname)}`, isDeletedNode, { answerTimeoutMs: LAUNCH_ANSWER_MS }),
+      requestJson(connection, 'DELETE', `/nodes/${segment(hostname)}`, isDeletedNode, { answerTimeoutMs: LAUNCH_ANSWER_MS }),
 
     /** Of one VM. */
     vmSecrets: (hostname: string): Promise<VmSecrets> => requestJson(connection, 'GET', vm(hostname, 'secrets'), isVmSecrets),
