@@ -3,22 +3,27 @@
  * over the same VSOCK device. It speaks to a server of the benchmark's own, which asks for no session
  * and answers a line `GET NAME` with a length of 8 bytes (little endian) and that many bytes.
  *
- *   reference fetch NAME           writes what the server sends for NAME to stdout (pipe it into tar)
- *   reference change COUNT FILE    COUNT times one round trip, one write of 32 bytes and one rename to FILE
+ *   reference fetch NAME DIR       pipes what the server sends for NAME into `busybox tar -x -C DIR`
+ *   reference measure PROGRAM…     runs a program to its end and prints how long that took
  *   reference unchanged COUNT DIR  COUNT times one empty round trip and one stat of each file in DIR
- *   reference stamp                the clock that all of these use
+ *   reference respond FILE         for each byte that the host sends: one write of 32 bytes, one rename to
+ *                                  FILE, one byte back
+ *   reference witness FILE         tells the host with one byte each time that FILE is replaced
  *
- * `change` and `unchanged` print one duration a line, in nanoseconds.
+ * `measure` and `unchanged` print one duration a line, in nanoseconds.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 #include <linux/vm_sockets.h>
@@ -62,33 +67,80 @@ static uint64_t ask(int fd, const char *name) {
     return length;
 }
 
-static void fetch(const char *name) {
+/* Writes all bytes, whatever the descriptor takes at once. */
+static void put(int fd, const char *bytes, size_t length) {
+    for (size_t sent = 0; sent < length;) {
+        ssize_t taken = write(fd, bytes + sent, length - sent);
+        require(taken > 0, "write");
+        sent += taken;
+    }
+}
+
+static void fetch(const char *name, const char *directory) {
     static char buffer[256 * 1024];
+    int ends[2], status;
+    require(pipe2(ends, O_CLOEXEC) == 0, "pipe");
+    pid_t tar = fork();
+    require(tar >= 0, "fork");
+    if (tar == 0) {
+        dup2(ends[0], 0);
+        execlp("busybox", "busybox", "tar", "-x", "-C", directory, (char *)NULL);
+        require(0, "busybox");
+    }
     int fd = dial();
     for (uint64_t left = ask(fd, name); left > 0;) {
         ssize_t count = read(fd, buffer, sizeof buffer);
         require(count > 0, "read");
-        for (ssize_t sent = 0; sent < count;) {
-            ssize_t taken = write(1, buffer + sent, count - sent);
-            require(taken > 0, "write");
-            sent += taken;
-        }
+        put(ends[1], buffer, count);
         left -= count;
     }
+    close(ends[1]);
+    require(waitpid(tar, &status, 0) == tar && status == 0, "tar");
 }
 
-static void change(int count, const char *file) {
-    char temporary[4096], value[32];
+static void measure(char **program) {
+    int status;
+    uint64_t begin = now_ns();
+    pid_t pid = fork();
+    require(pid >= 0, "fork");
+    if (pid == 0) {
+        dup2(open("/dev/null", O_WRONLY), 1);
+        execvp(program[0], program);
+        require(0, program[0]);
+    }
+    require(waitpid(pid, &status, 0) == pid && status == 0, program[0]);
+    printf("%llu\n", (unsigned long long)(now_ns() - begin));
+}
+
+static void respond(const char *file) {
+    char temporary[4096], value[32], byte;
     int fd = dial();
     snprintf(temporary, sizeof temporary, "%s.new", file);
     memset(value, 'x', sizeof value);
-    while (count-- > 0) {
-        uint64_t begin = now_ns();
-        ask(fd, "nothing");
+    put(fd, "RESPOND\n", 8);
+    while (read(fd, &byte, 1) == 1) {
         int out = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
         require(out >= 0 && write(out, value, sizeof value) == sizeof value && close(out) == 0, "write a file");
         require(rename(temporary, file) == 0, "rename");
-        printf("%llu\n", (unsigned long long)(now_ns() - begin));
+        put(fd, &byte, 1);
+    }
+}
+
+static void witness(char *file) {
+    char events[4096] __attribute__((aligned(8)));
+    char *name = strrchr(file, '/');
+    int fd = dial(), watch = inotify_init1(IN_CLOEXEC);
+    *name++ = 0;
+    require(inotify_add_watch(watch, file, IN_MOVED_TO) >= 0, "inotify");
+    put(fd, "WITNESS\n", 8);
+    for (;;) {
+        ssize_t count = read(watch, events, sizeof events);
+        require(count > 0, "read");
+        for (char *at = events; at < events + count;) {
+            struct inotify_event *event = (struct inotify_event *)at;
+            if (!strcmp(event->name, name)) put(fd, "w", 1);
+            at += sizeof *event + event->len;
+        }
     }
 }
 
@@ -111,10 +163,12 @@ static void unchanged(int count, const char *path) {
 }
 
 int main(int argc, char **argv) {
-    if (argc == 3 && !strcmp(argv[1], "fetch")) fetch(argv[2]);
-    else if (argc == 4 && !strcmp(argv[1], "change")) change(atoi(argv[2]), argv[3]);
+    signal(SIGPIPE, SIG_IGN);
+    if (argc == 4 && !strcmp(argv[1], "fetch")) fetch(argv[2], argv[3]);
+    else if (argc >= 3 && !strcmp(argv[1], "measure")) measure(argv + 2);
     else if (argc == 4 && !strcmp(argv[1], "unchanged")) unchanged(atoi(argv[2]), argv[3]);
-    else if (argc == 2 && !strcmp(argv[1], "stamp")) printf("%llu\n", (unsigned long long)now_ns());
-    else return fprintf(stderr, "reference: fetch, change, unchanged or stamp\n"), 2;
+    else if (argc == 3 && !strcmp(argv[1], "respond")) respond(argv[2]);
+    else if (argc == 3 && !strcmp(argv[1], "witness")) witness(argv[2]);
+    else return fprintf(stderr, "reference: fetch, measure, unchanged, respond or witness\n"), 2;
     return 0;
 }

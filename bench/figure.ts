@@ -1,0 +1,40 @@
+// A figure: what was measured, beside what it is held against in the same run.
+import type { Summary } from './statistics.ts';
+
+export interface Figure {
+  readonly name: string;
+  readonly unit: 'ms' | 'MB' | 'count' | 'ratio';
+  readonly measured: Summary;
+  /** The same work done by the shortest way; absent where the limit is absolute. */
+  readonly reference?: Summary;
+  /** At most this many times the reference, or this much of the unit where there is none. */
+  readonly limit: number;
+  /** Which percentile the limit is about. */
+  readonly by: 'p50' | 'p99';
+}
+
+/** What is compared with the limit: a ratio to the reference, or the figure itself. */
+export function outcome({ measured, reference, by }: Figure): number {
+  return reference === undefined ? measured[by] : measured[by] / reference[by];
+}
+
+const COLUMNS = ['figure', 'p50', 'p99', 'min–max', 'reference p50', 'p99', 'min–max', 'outcome', 'limit', ''] as const;
+
+/** The table that `npm run bench` prints. */
+export function table(figures: readonly Figure[]): string {
+  const rows = figures.map((figure) => {
+    const { name, unit, measured, reference, limit } = figure;
+    const show = (value: number): string => (unit === 'count' ? String(value) : value.toFixed(2));
+    const columns = (summary: Summary | undefined): string[] =>
+      summary === undefined ? ['–', '–', '–'] : [show(summary.p50), show(summary.p99), `${show(summary.min)}–${show(summary.max)}`];
+    const result = outcome(figure);
+    const suffix = reference === undefined ? ` ${unit}` : ' times';
+    return [
+      `${name} [${unit}]`, ...columns(measured), ...columns(reference),
+      `${result.toFixed(2)}${suffix}`, `${limit}${suffix}`, result <= limit ? 'holds' : 'FALLS SHORT',
+    ];
+  });
+  const all = [[...COLUMNS], ...rows];
+  const widths = COLUMNS.map((_, column) => Math.max(...all.map((row) => (row[column] as string).length)));
+  return all.map((row) => row.map((cell, column) => cell.padEnd(widths[column] as number)).join('  ').trimEnd()).join('\n');
+}

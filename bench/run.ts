@@ -1,0 +1,36 @@
+// Every figure that depends on time, beside a reference in the same run. Prints a table, writes JSON.
+// Nothing here is asserted in a test: figures are measured.
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { cpus } from 'node:os';
+import { resolve } from 'node:path';
+import { commandFigure } from './command.ts';
+import { table, type Figure } from './figure.ts';
+import { guestFigures, type GuestPlan } from './guest.ts';
+import { Lab } from './lab.ts';
+
+const JSON_FILE = resolve(import.meta.dirname, '../build/bench.json');
+
+/** 10 secrets as most VMs have, and 1,000 of 1 KiB. */
+const PLANS: readonly GuestPlan[] = [
+  { group: 'few', secrets: 10, rounds: 15, changes: 300 },
+  { group: 'many', secrets: 1000, rounds: 7, changes: 0 },
+];
+
+const lab = new Lab();
+const figures: Figure[] = [];
+try {
+  await lab.start(Object.fromEntries(PLANS.map(({ group, rounds }) => [group, rounds])));
+  const most = Math.max(...PLANS.map(({ secrets }) => secrets));
+  for (let index = 0; index < most; index += 1) {
+    lab.slicer(['secret', 'create', `s${index}`, '--no-wait'], randomBytes(1024));
+  }
+  figures.push(commandFigure(lab));
+  for (const plan of PLANS) figures.push(...await guestFigures(lab, plan));
+} finally {
+  await lab.stop();
+}
+mkdirSync(resolve(JSON_FILE, '..'), { recursive: true });
+writeFileSync(JSON_FILE, `${JSON.stringify({ processors: cpus().map(({ model }) => model), figures }, undefined, 2)}\n`);
+console.log(table(figures));
+console.log(`\nwritten to ${JSON_FILE}`);
