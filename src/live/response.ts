@@ -31,7 +31,7 @@ export function respondEmpty(response: ServerResponse, status: number, limits: R
   respond(response, status, {}, EMPTY, limits);
 }
 
-/** An error ends the connection when the request has a body, which is not read. */
+/** An error ends the connection when there is a body that was not read. */
 export function respondError(
   response: ServerResponse,
   status: number,
@@ -41,7 +41,7 @@ export function respondError(
   headers: Readonly<Record<string, string>> = {},
 ): void {
   const body = Buffer.from(JSON.stringify({ error: message, code }));
-  const close = hasBody(response.req) ? { Connection: 'close' } : {};
+  const close = hasBody(response.req) && !response.req.complete ? { Connection: 'close' } : {};
   respond(response, status, { ...headers, ...close, 'Content-Type': 'application/json' }, body, limits);
 }
 

@@ -1,5 +1,4 @@
 // The guest's side of one connection to the host's secrets server: requests one after the other.
-import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { asciiBytes, encodeHead, MessageReader, statusOf } from '../../src/wire/http.ts';
 
@@ -34,7 +33,7 @@ export class HostConnection {
       },
     });
     this.socket = socket;
-    this.closed = once(socket, 'close').then(() => undefined);
+    this.closed = new Promise((resolve) => socket.once('close', () => resolve()));
     socket.on('data', (chunk) => {
       this.received.push(chunk);
       reader.push(chunk);
