@@ -51,6 +51,8 @@ export async function tinyFiles(parts: TinyParts): Promise<CpioEntry[]> {
   const symlink = (path: string, target: string): CpioEntry => ({ type: 'symlink', path, target });
   const script = (name: string) => readFile(join(parts.scripts, name), 'utf8');
   return [
+    // Without an entry of its own the root of the kernel's first file system is open to everybody.
+    directory('.'),
     ...DIRECTORIES.map((path) => directory(path)),
     directory('tmp', 0o1777),
     directory('root', 0o700),
