@@ -116,6 +116,17 @@ test('a file that comes by hand while create writes is not overwritten', async (
   assert.deepEqual(readdirSync(path()), ['s']);
 });
 
+test('a mode that is changed by hand while an update writes is kept', async (t) => {
+  const { store, path } = await openTestStore(t);
+  await store.create(name('s'), secret('old'), PRIVATE);
+  const updating = store.update(name('s'), { value: secret('w'.repeat(SECRET_MAX_BYTES)) });
+  await new Promise(setImmediate);
+  chmodSync(path('s'), 0o644);
+  assert.equal((await updating).attributes.mode, 0o644);
+  assert.equal(statSync(path('s')).mode & 0o7777, 0o644);
+  assert.equal(statSync(path('s')).size, SECRET_MAX_BYTES);
+});
+
 test('values over 1 MiB and impossible modes and owners are refused', async (t) => {
   const { store, path } = await openTestStore(t);
   const big = new Secret(new Uint8Array(SECRET_MAX_BYTES + 1));

@@ -1,9 +1,14 @@
 import assert from 'node:assert/strict';
-import { chmodSync, chownSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync, chownSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, symlinkSync, unlinkSync, utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { openStore } from '../../src/store/store.ts';
-import { name, namesIn, NEEDS_ROOT, openTestStore, put, secret, temporaryDirectory, until, valueOf } from './store-fixture.ts';
+import {
+  HeldClock, name, namesIn, NEEDS_ROOT, openTestStore, put, secret, temporaryDirectory, until, valueOf,
+} from './store-fixture.ts';
 
 const PRIVATE = { mode: 0o600, uid: process.geteuid?.() as number, gid: process.getegid?.() as number };
 
@@ -73,14 +78,20 @@ test('a symbolic link to a private directory is followed', async (t) => {
 });
 
 test('a directory that is opened to others serves the last secrets and takes no change until it is closed', async (t) => {
-  const { store, path } = await openTestStore(t);
+  // A clock that stands makes no sweep: what happened meanwhile is found because the directory is well again.
+  const clock = new HeldClock();
+  clock.advance(10_000);
+  const { store, path } = await openTestStore(t, { clock });
   await store.create(name('s'), secret('v'), PRIVATE);
   chmodSync(path(), 0o755);
   const open = await until(store, (snapshot) => snapshot.problem !== undefined);
   assert.match(open.problem as string, /is open to others: it has mode 0755, expected 0700/);
   put(path('t'), 'from somebody');
+  utimesSync(path('t'), 1, 1);
   await assert.rejects(store.update(name('s'), { value: secret('w') }), { code: 'store_not_private' });
-  await store.rescan();
+  const looked = store.rescan();
+  clock.advance(50);
+  await looked;
   assert.deepEqual(namesIn(store.snapshot()), ['s']);
   assert.equal(store.snapshot().counter, 1);
   chmodSync(path(), 0o700);
@@ -99,6 +110,18 @@ test('a directory that is moved away takes no secret from any guest, and comes b
   renameSync(path('../aside'), path());
   await until(store, (snapshot) => snapshot.problem === undefined);
   await store.update(name('s'), { value: secret('w') });
+});
+
+test('a secret that was missing when the directory went is not taken for removed', async (t) => {
+  const clock = new HeldClock();
+  const { store, path } = await openTestStore(t, { clock });
+  await store.create(name('s'), secret('v'), PRIVATE);
+  unlinkSync(path('s'));
+  const looked = store.rescan();
+  rmSync(path(), { recursive: true });
+  clock.advance(50);
+  await looked;
+  assert.deepEqual(namesIn(store.snapshot()), ['s']);
 });
 
 test('a directory that is deleted, or replaced by another one, takes no secret from any guest', async (t) => {

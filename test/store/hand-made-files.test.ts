@@ -70,6 +70,16 @@ test('a file that is moved in, old mtime and all, is taken as it is', async (t) 
   assert.equal(snapshot.secrets.get(name('moved'))?.modifiedAtMs, 1000);
 });
 
+test('a file is seen by its own event, without a look at the whole directory', async (t) => {
+  const clock = new HeldClock();
+  clock.advance(10_000);
+  const { store, path } = await openTestStore(t, { clock });
+  put(path('../outside'), 'moved');
+  utimesSync(path('../outside'), 1, 1);
+  renameSync(path('../outside'), path('s'));
+  await until(store, (snapshot) => valueOf(snapshot, 's') === 'moved');
+});
+
 test('a value of the same size and mtime in the same inode is seen', async (t) => {
   const { store, path } = await openTestStore(t);
   for (const value of ['aaaa', 'bbbb', 'cccc']) {
