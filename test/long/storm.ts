@@ -1,0 +1,42 @@
+// What the storms share: random changes of the store that can be repeated, and the check that guests hold
+// what the store holds.
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Slicer } from '../vm/slicer.ts';
+
+/** How many rounds: fewer to try a storm out. */
+export const ROUNDS = Number(process.env['SLICER_STORM_ROUNDS'] ?? 100);
+
+/** Numbers from 0 to below 1 that a seed repeats (Park and Miller's minimal standard). */
+export function randomFrom(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state * 48271) % 0x7fffffff;
+    return state / 0x7fffffff;
+  };
+}
+
+const NAMES = Array.from({ length: 20 }, (_, number) => `storm-${number}`);
+
+/** One random change of the store, by hand. */
+export function changeByHand(slicer: Slicer, random: () => number): void {
+  const name = NAMES[Math.floor(random() * NAMES.length)] as string;
+  if (random() < 0.2) rmSync(slicer.path('.secrets', name), { force: true });
+  else slicer.put(name, `${name} is ${random()}\n`.repeat(1 + Math.floor(random() * 200)));
+}
+
+/** Resolves when the guest's directory is what the store is, less what is not granted. */
+export async function untilEqual(slicer: Slicer, vm: string, isGranted: (name: string) => boolean): Promise<void> {
+  const wanted = readdirSync(slicer.path('.secrets')).filter((name) => !name.startsWith('.') && isGranted(name)).sort()
+    .map((name) => `${createHash('sha256').update(readFileSync(slicer.path('.secrets', name))).digest('hex')}  ${name}\n`).join('');
+  let held = '';
+  for (let round = 0; round < 150; round += 1) {
+    const { stdout, exitCode } = await slicer.run(['vm', 'exec', vm, '--shell', '--', 'cd /run/slicer/secrets && for file in *; do [ -e "$file" ] && sha256sum "$file"; done | sort -k 2; true']);
+    held = stdout;
+    if (exitCode === 0 && held === wanted) return;
+    await delay(200);
+  }
+  assert.equal(held, wanted);
+}
