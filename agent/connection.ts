@@ -12,7 +12,8 @@ export interface ConnectionHandlers {
 }
 
 const RECEIVE_BYTES = 256 * 1024;
-const receiveBuffer = new Uint8Array(RECEIVE_BYTES);
+/** Made by the first connection, since most of the agent's commands need none. */
+let receiveBuffer: Uint8Array | undefined;
 
 export class Connection {
   readonly #fd: number;
@@ -85,6 +86,7 @@ export class Connection {
 
   #onReadable(): void {
     this.#guard(() => {
+      receiveBuffer ??= new Uint8Array(RECEIVE_BYTES);
       let count: number;
       do {
         count = sys.read(this.#fd, receiveBuffer);
