@@ -16,10 +16,14 @@ export interface Compiler {
   readonly identity: string;
 }
 
-const PACKAGES: Record<AgentArch, string> = {
-  x86_64: 'gcc-x86-64-linux-gnu libc6-dev-amd64-cross',
-  aarch64: 'gcc-aarch64-linux-gnu libc6-dev-arm64-cross',
+const CROSS_PACKAGES: Record<AgentArch, readonly string[]> = {
+  x86_64: ['gcc-x86-64-linux-gnu', 'libc6-dev-amd64-cross'],
+  aarch64: ['gcc-aarch64-linux-gnu', 'libc6-dev-arm64-cross'],
 };
+
+/** Debian's packages with the compiler for an architecture. */
+export const compilerPackages = (arch: AgentArch): readonly string[] =>
+  arch === HOST_ARCH ? ['gcc', 'libc6-dev'] : CROSS_PACKAGES[arch];
 
 const known = new Map<AgentArch, Promise<Compiler>>();
 
@@ -28,6 +32,8 @@ export function findCompiler(arch: AgentArch): Promise<Compiler> {
   let compiler = known.get(arch);
   if (compiler === undefined) {
     compiler = identify(arch);
+    // A compiler that is missing may be installed a moment later.
+    compiler.catch(() => known.delete(arch));
     known.set(arch, compiler);
   }
   return compiler;
@@ -35,7 +41,7 @@ export function findCompiler(arch: AgentArch): Promise<Compiler> {
 
 async function identify(arch: AgentArch): Promise<Compiler> {
   const command = arch === HOST_ARCH ? 'gcc' : `${arch}-linux-gnu-gcc`;
-  const hint = `apt-get install ${arch === HOST_ARCH ? 'gcc libc6-dev' : PACKAGES[arch]}`;
+  const hint = `apt-get install ${compilerPackages(arch).join(' ')}`;
   if (findCommand(command) === undefined) throw fail('missing_part', `no C compiler for ${arch}: ${command}`, hint);
   const version = await run(command, ['-dumpfullversion', '-dumpmachine']);
   const libc = (await run(command, ['-print-file-name=libc.a'])).trim();

@@ -1,0 +1,43 @@
+// Runs test files as `node --test` does, in groups one after the other, with one report and one summary:
+// node's closing lines count all tests of all groups.
+import { type EventData, run } from 'node:test';
+import { spec } from 'node:test/reporters';
+import { PassThrough, type Writable } from 'node:stream';
+
+export interface TestGroup {
+  readonly files: readonly string[];
+  /** How many files run at the same time. */
+  readonly concurrency: number;
+}
+
+/** The lines that end a run, `tests 12` and so on: those of all groups are added up. */
+const SUMMARY = /^(tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) ([\d.]+)$/;
+
+interface TestEvent {
+  readonly type: string;
+  readonly data: Partial<EventData.TestDiagnostic>;
+}
+
+/** Whether all tests passed. A file that takes longer than `fileTimeoutMs` fails. */
+export async function runTests(groups: readonly TestGroup[], fileTimeoutMs: number, output: Writable): Promise<boolean> {
+  const merged = new PassThrough({ objectMode: true });
+  const reporter = new spec();
+  const printed = new Promise((resolve) => reporter.once('end', resolve));
+  merged.pipe(reporter).pipe(output, { end: false });
+  const totals = new Map<string, number>();
+  for (const { files, concurrency } of groups) {
+    if (files.length === 0) continue;
+    for await (const event of run({ files: [...files], concurrency, timeout: fileTimeoutMs }) as AsyncIterable<TestEvent>) {
+      const [, name, count] = (event.type === 'test:diagnostic' && SUMMARY.exec(event.data.message ?? '')) || [];
+      // Inside a test anybody may print such a line; the summary stands outside.
+      if (name === undefined || event.data.nesting !== 0 || event.data.file !== undefined) merged.write(event);
+      else totals.set(name, (totals.get(name) ?? 0) + Number(count));
+    }
+  }
+  for (const [name, total] of totals) {
+    merged.write({ type: 'test:diagnostic', data: { nesting: 0, message: `${name} ${total}`, level: 'info' } });
+  }
+  merged.end();
+  await printed;
+  return (totals.get('tests') ?? 0) > 0 && totals.get('fail') === 0 && totals.get('cancelled') === 0;
+}

@@ -1,0 +1,37 @@
+// `npm test`: every test but the long ones; `--long`: those. Arguments limit it to what lies below these
+// paths of test/: `npm test -- store vm/page`.
+import { existsSync, globSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { fail } from '../src/errors/slicer-error.ts';
+import { CHECKOUT } from './build-steps.ts';
+import { runScript } from './stage.ts';
+import { runTests } from './test-run.ts';
+
+const LONG = 'test/long/';
+/** Tests that boot VMs take the whole machine: one file at a time, after all others. */
+const WITH_VMS = ['test/vm/', 'test/vm-unit/', 'test/image/', LONG];
+const FILE_TIMEOUT_MS = 15 * 60 * 1000;
+const LONG_FILE_TIMEOUT_MS = 4 * FILE_TIMEOUT_MS;
+
+runScript(async () => {
+  process.chdir(CHECKOUT);
+  const args = process.argv.slice(2);
+  const long = args.includes('--long');
+  const wanted = args.filter((arg) => arg !== '--long').map((arg) => join('test', arg.replace(/^test\//, '')));
+  for (const path of wanted) {
+    if (!existsSync(path)) throw fail('usage', `there is no ${path}`, `ls test`);
+  }
+  const files = globSync('test/**/*.test.ts')
+    .filter((file) => file.startsWith(LONG) === long)
+    .filter((file) => wanted.length === 0 || wanted.some((path) => file === path || file.startsWith(`${path}/`)))
+    .sort();
+  const withVms = files.filter((file) => WITH_VMS.some((folder) => file.startsWith(folder)));
+  const others = files.filter((file) => !withVms.includes(file));
+  const passed = await runTests(
+    [{ files: others, concurrency: availableParallelism() }, { files: withVms, concurrency: 1 }],
+    long ? LONG_FILE_TIMEOUT_MS : FILE_TIMEOUT_MS,
+    process.stdout,
+  );
+  if (!passed) process.exitCode = 1;
+});
