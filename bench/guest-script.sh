@@ -12,14 +12,14 @@ fresh() {
 
 until [ "${ready:-}" = yes ]; do
   fresh
-  reference fetch nothing /run/reference 2> /dev/null && ready=yes || sleep 0.2
+  reference unchanged 1 /run/reference > /dev/null 2>&1 && ready=yes || sleep 0.2
 done
 
 round=0
 while [ $round -lt "$rounds" ]; do
   round=$((round + 1))
   fresh
-  reference measure reference fetch set /run/reference | say set-reference
+  reference measure reference-agent /run/reference | say set-reference
   fresh
   reference measure slicer-agent secrets sync | say set-agent
 done

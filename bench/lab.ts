@@ -21,12 +21,11 @@ export class Lab {
   /** `groups` are host groups with the rounds that their guests run. */
   async start(groups: Readonly<Record<string, number>>): Promise<void> {
     const { initrd } = await findTinyImage();
-    const reference = join(this.directory, 'reference');
-    execFileSync('gcc', ['-O2', '-static', '-o', reference, join(ROOT, 'bench/reference.c')]);
+    const references = ['reference', 'reference-agent'].map((name) => ({ name, data: compiled(this.directory, name) }));
     const lines = Object.entries(groups).flatMap(([name, rounds]) => {
       const image = join(this.directory, `initrd-${name}`);
       // The kernel unpacks archives one after the other: later files replace earlier ones.
-      writeFileSync(image, Buffer.concat([readFileSync(initrd), guestFiles(readFileSync(reference), rounds)]));
+      writeFileSync(image, Buffer.concat([readFileSync(initrd), guestFiles(references, rounds)]));
       return [`    - name: ${name}`, '      count: 0', '      vcpu: 1', '      ram_mb: 256', '      secrets: none', `      image: ${image}`];
     });
     writeFileSync(join(this.directory, 'slicer.yaml'), ['config:', '  host_groups:', ...lines, '  api:', '    bind_address: ./slicer.sock', ''].join('\n'));
@@ -72,14 +71,20 @@ export class Lab {
   }
 }
 
+function compiled(directory: string, name: string): Uint8Array {
+  const path = join(directory, name);
+  execFileSync('gcc', ['-O2', '-static', '-o', path, join(ROOT, `bench/${name}.c`)]);
+  return readFileSync(path);
+}
+
 /** What the guest has besides the tiny image. */
-function guestFiles(reference: Uint8Array, rounds: number): Buffer {
+function guestFiles(references: readonly { name: string; data: Uint8Array }[], rounds: number): Buffer {
   const archive = cpioArchive([
     { type: 'file', path: 'etc/inittab', mode: 0o644, data: Buffer.from(INITTAB) },
     { type: 'directory', path: 'bench', mode: 0o755 },
     { type: 'file', path: 'bench/run', mode: 0o755, data: readFileSync(join(ROOT, 'bench/guest-script.sh')) },
     { type: 'file', path: 'bench/rounds', mode: 0o644, data: Buffer.from(String(rounds)) },
-    { type: 'file', path: 'bench/reference', mode: 0o755, data: reference },
+    ...references.map(({ name, data }) => ({ type: 'file', path: `bench/${name}`, mode: 0o755, data }) as const),
   ]);
   return Buffer.concat([archive, Buffer.alloc((CPIO_BLOCK - (archive.length % CPIO_BLOCK)) % CPIO_BLOCK)]);
 }

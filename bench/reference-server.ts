@@ -3,7 +3,6 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { once } from 'node:events';
 
 const PORT = 2000;
-const LENGTH_BYTES = 8;
 
 export interface ReferenceServer {
   /** Resolves with the connection of a guest program that announced itself with this word. */
@@ -11,8 +10,8 @@ export interface ReferenceServer {
   readonly close: () => void;
 }
 
-/** Serves `archives` by name to the guest behind `vsockPath`; an unknown name is an empty answer. */
-export async function serveReference(vsockPath: string, archives: ReadonlyMap<string, Uint8Array>): Promise<ReferenceServer> {
+/** Serves the guest behind `vsockPath`. */
+export async function serveReference(vsockPath: string): Promise<ReferenceServer> {
   const waiting = new Map<string, (socket: Socket) => void>();
   const arrived = new Map<string, Socket>();
   const server: Server = createServer((socket) => {
@@ -21,10 +20,10 @@ export async function serveReference(vsockPath: string, archives: ReadonlyMap<st
     socket.on('data', (chunk) => {
       text += chunk.toString('latin1');
       for (let end = text.indexOf('\n'); end !== -1; end = text.indexOf('\n')) {
-        const [word = '', name = ''] = text.slice(0, end).split(' ');
+        const word = text.slice(0, end);
         text = text.slice(end + 1);
-        if (word === 'GET') {
-          socket.write(answer(archives.get(name) ?? new Uint8Array(0)));
+        if (word === 'PING') {
+          socket.write('p');
         } else {
           arrived.set(word, socket);
           socket.removeAllListeners('data');
@@ -46,10 +45,4 @@ export async function serveReference(vsockPath: string, archives: ReadonlyMap<st
       for (const socket of arrived.values()) socket.destroy();
     },
   };
-}
-
-function answer(body: Uint8Array): Buffer {
-  const length = Buffer.alloc(LENGTH_BYTES);
-  length.writeBigUInt64LE(BigInt(body.byteLength));
-  return Buffer.concat([length, body]);
 }

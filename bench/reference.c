@@ -1,9 +1,8 @@
 /*
  * What the figures are held against: the same work done in C by the shortest way, in the same guest and
- * over the same VSOCK device. It speaks to a server of the benchmark's own, which asks for no session
- * and answers a line `GET NAME` with a length of 8 bytes (little endian) and that many bytes.
+ * over the same VSOCK device. It speaks to a server of the benchmark's own, which asks for no session and
+ * answers a line `PING` with a byte.
  *
- *   reference fetch NAME DIR       pipes what the server sends for NAME into `busybox tar -x -C DIR`
  *   reference measure PROGRAM…     runs a program to its end and prints how long that took
  *   reference unchanged COUNT DIR  COUNT times one empty round trip and one stat of each file in DIR
  *   reference respond FILE         for each byte that the host sends: one write of 32 bytes, one rename to
@@ -54,19 +53,6 @@ static int dial(void) {
     return fd;
 }
 
-static uint64_t ask(int fd, const char *name) {
-    char line[128];
-    uint64_t length;
-    int size = snprintf(line, sizeof line, "GET %s\n", name);
-    require(write(fd, line, size) == size, "write");
-    for (size_t got = 0; got < sizeof length;) {
-        ssize_t count = read(fd, (char *)&length + got, sizeof length - got);
-        require(count > 0, "read");
-        got += count;
-    }
-    return length;
-}
-
 /* Writes all bytes, whatever the descriptor takes at once. */
 static void put(int fd, const char *bytes, size_t length) {
     for (size_t sent = 0; sent < length;) {
@@ -76,26 +62,10 @@ static void put(int fd, const char *bytes, size_t length) {
     }
 }
 
-static void fetch(const char *name, const char *directory) {
-    static char buffer[256 * 1024];
-    int ends[2], status;
-    require(pipe2(ends, O_CLOEXEC) == 0, "pipe");
-    pid_t tar = fork();
-    require(tar >= 0, "fork");
-    if (tar == 0) {
-        dup2(ends[0], 0);
-        execlp("busybox", "busybox", "tar", "-x", "-C", directory, (char *)NULL);
-        require(0, "busybox");
-    }
-    int fd = dial();
-    for (uint64_t left = ask(fd, name); left > 0;) {
-        ssize_t count = read(fd, buffer, sizeof buffer);
-        require(count > 0, "read");
-        put(ends[1], buffer, count);
-        left -= count;
-    }
-    close(ends[1]);
-    require(waitpid(tar, &status, 0) == tar && status == 0, "tar");
+static void ping(int fd) {
+    char byte;
+    put(fd, "PING\n", 5);
+    require(read(fd, &byte, 1) == 1, "read");
 }
 
 static void measure(char **program) {
@@ -155,7 +125,7 @@ static void unchanged(int count, const char *path) {
     int base = dirfd(directory);
     while (count-- > 0) {
         uint64_t begin = now_ns();
-        ask(fd, "nothing");
+        ping(fd);
         for (int i = 0; i < held; i++)
             require(fstatat(base, names[i], &status, AT_SYMLINK_NOFOLLOW) == 0, "stat");
         printf("%llu\n", (unsigned long long)(now_ns() - begin));
@@ -164,11 +134,10 @@ static void unchanged(int count, const char *path) {
 
 int main(int argc, char **argv) {
     signal(SIGPIPE, SIG_IGN);
-    if (argc == 4 && !strcmp(argv[1], "fetch")) fetch(argv[2], argv[3]);
-    else if (argc >= 3 && !strcmp(argv[1], "measure")) measure(argv + 2);
+    if (argc >= 3 && !strcmp(argv[1], "measure")) measure(argv + 2);
     else if (argc == 4 && !strcmp(argv[1], "unchanged")) unchanged(atoi(argv[2]), argv[3]);
     else if (argc == 3 && !strcmp(argv[1], "respond")) respond(argv[2]);
     else if (argc == 3 && !strcmp(argv[1], "witness")) witness(argv[2]);
-    else return fprintf(stderr, "reference: fetch, measure, unchanged, respond or witness\n"), 2;
+    else return fprintf(stderr, "reference: measure, unchanged, respond or witness\n"), 2;
     return 0;
 }
