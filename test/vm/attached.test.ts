@@ -7,14 +7,14 @@ import { after, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { startForeignVm, type ForeignVm } from './foreign-vm.ts';
 import { compileAttacker } from './guest-programs.ts';
-import { missingCompiler } from './parts.ts';
+import { MISSING_COMPILER } from './parts.ts';
 import { formsOf } from './search.ts';
 import { oneGroup, withSlicer } from './slicer.ts';
 
 const CANARY = 'canary-77aa-of-the-attached-vm';
 
 const fixture = withSlicer(oneGroup(), {
-  skip: missingCompiler(),
+  skip: MISSING_COMPILER,
   prepare: async (slicer) => {
     slicer.put('granted', CANARY);
     slicer.put('other', 'not for the attached vm');

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { compileAttacker, outputWithoutAgent, runWithoutAgent } from './guest-programs.ts';
-import { missingCompiler } from './parts.ts';
+import { MISSING_COMPILER } from './parts.ts';
 import { formsOf } from './search.ts';
 import { oneGroup, withSlicer } from './slicer.ts';
 
@@ -14,7 +14,7 @@ const NO_KEY = '0'.repeat(64);
 const BOOT_TOKEN = "cat /sys/firmware/dmi/entries/11-*/raw | tr '\\0' '\\n' | sed -n 's/.*io.systemd.credential.binary:slicer.boot-token=//p' | base64 -d";
 
 const fixture = withSlicer(oneGroup(), {
-  skip: missingCompiler(),
+  skip: MISSING_COMPILER,
   prepare: async (slicer) => slicer.put('canary', CANARY),
 });
 const { skip } = fixture;

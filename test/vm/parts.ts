@@ -1,32 +1,31 @@
 // What these tests need of the machine besides Node.
-import { accessSync, constants, existsSync } from 'node:fs';
-import { delimiter, dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { findCommand } from '../../image/command.ts';
+import { findTinyImage } from '../../image/tiny.ts';
+import { findVhostDeviceVsock } from '../../image/vhost-device-vsock.ts';
+import { SlicerError } from '../../src/errors/slicer-error.ts';
 
 /** The checkout. */
-export const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
+export const ROOT = join(import.meta.dirname, '..', '..');
 
 /** The part that is missing and how to get it, in one line; false when all are there. */
-export function missingPart(): string | false {
-  if (process.geteuid?.() !== 0) return 'needs root, to give files to other owners';
-  if (!existsSync(join(ROOT, 'build/slicer.cjs'))) return 'build/slicer.cjs is missing: npm run build';
-  if (!existsSync(join(ROOT, 'build/slicer-agent-x86_64'))) return 'build/slicer-agent-x86_64 is missing: npm run build';
-  if (!isInPath('qemu-system-x86_64')) return 'qemu-system-x86_64 is missing: apt-get install qemu-system-x86';
-  return false;
-}
+export const MISSING_PART: string | false = await missingPart();
 
 /** The same for tests that compile a program for the guest. */
-export function missingCompiler(): string | false {
-  return missingPart() || (isInPath('gcc') ? false : 'gcc is missing: apt-get install gcc libc6-dev');
-}
+export const MISSING_COMPILER: string | false =
+  MISSING_PART || (findCommand('gcc') === undefined ? 'gcc is missing: apt-get install gcc libc6-dev' : false);
 
-export function isInPath(program: string): boolean {
-  return (process.env['PATH'] ?? '').split(delimiter).some((directory) => {
-    try {
-      accessSync(join(directory, program), constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  });
+async function missingPart(): Promise<string | false> {
+  if (process.geteuid?.() !== 0) return 'needs root, to give files to other owners';
+  if (!existsSync(join(ROOT, 'build/slicer.cjs'))) return 'this checkout is not built: npm run build';
+  if (findCommand('qemu-system-x86_64') === undefined) return 'qemu-system-x86_64 is missing: apt-get install qemu-system-x86';
+  try {
+    findVhostDeviceVsock();
+    await findTinyImage();
+    return false;
+  } catch (error) {
+    if (!(error instanceof SlicerError)) throw error;
+    return error.problems.map(({ message, hint }) => (hint === undefined ? message : `${message}: ${hint}`)).join('; ');
+  }
 }

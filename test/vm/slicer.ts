@@ -12,7 +12,7 @@ import { delimiter, dirname, join } from 'node:path';
 import { after, before } from 'node:test';
 import { text } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
-import { missingPart, ROOT } from './parts.ts';
+import { MISSING_PART, ROOT } from './parts.ts';
 import { untilGone } from './processes.ts';
 
 export interface RunOptions {
@@ -193,16 +193,16 @@ export class Slicer {
   }
 
   async #untilHealthy(signal: AbortSignal): Promise<void> {
-    const watcher = watch(this.directory, { signal });
-    watcher.on('error', () => undefined);
+    let onChange = (): void => undefined;
+    const watcher = watch(this.directory, () => onChange());
     try {
       for (;;) {
-        const change = once(watcher, 'change', { signal });
-        change.catch(() => undefined);
+        // The socket's file is there a moment before it accepts, without another change that tells of it.
+        const changed = new Promise<void>((resolve) => { onChange = resolve; });
         const answer = await this.api('GET', '/healthz').catch(() => undefined);
         if (answer?.status === 200) return;
-        // The socket's file is there a moment before it accepts, without another change that tells of it.
-        await Promise.race([change, delay(50)]);
+        signal.throwIfAborted();
+        await Promise.race([changed, delay(50)]);
       }
     } finally {
       watcher.close();
@@ -244,7 +244,7 @@ export function withSlicer(
   config: string,
   options: { readonly skip?: string | false; readonly prepare?: (slicer: Slicer) => Promise<void> } = {},
 ): Fixture {
-  const skip = options.skip ?? missingPart();
+  const skip = options.skip ?? MISSING_PART;
   let slicer: Slicer | undefined;
   before(async () => {
     if (skip !== false) return;
