@@ -8,7 +8,7 @@ import { findBootToken } from './boot-token.ts';
 import { serveControl, type AgentStatus } from './control.ts';
 import { toFault, Fault } from './fault.ts';
 import { serveHostCalls } from './host-calls.ts';
-import { HostClient } from './host-client.ts';
+import { HostClient, type HostRequest, type HostResponse } from './host-client.ts';
 import { Holdings } from './holdings.ts';
 import { log } from './log.ts';
 import { openSecretsDirectory, type SecretsDirectory } from './secrets-directory.ts';
@@ -22,6 +22,9 @@ import { AGENT_VERSION } from './version.ts';
 const BACKOFF_MIN_MS = 100;
 const BACKOFF_MAX_MS = 10_000;
 const ALTERATION_SETTLE_MS = 50;
+const ASK_AGAIN_MS = 1000;
+/** No session yet, too many requests, a fault of the host's. */
+const ASK_AGAIN_STATUSES = [401, 429, 500];
 
 export class Guest {
   readonly #transport: Transport;
@@ -65,7 +68,7 @@ export class Guest {
         if (!this.#session.established) await this.#session.establish(this.#pollClient);
         await this.#sync.poll(this.#pollClient);
         this.#succeeded();
-        if (first) {
+        if (first && this.#sync.generation !== undefined) {
           first = false;
           log(`holds ${this.#holdings.names.length} secrets in ${this.#directory.path}`);
           void this.#userdata();
@@ -137,10 +140,17 @@ export class Guest {
   }
 
   async #userdata(): Promise<void> {
-    try {
-      this.#userdataRan = (await runUserdata(this.#requestClient, this.#session, this.#directory)) || this.#userdataRan;
-    } catch (error) {
-      log(`userdata: ${toFault(error).message}`);
+    this.#userdataRan = await runUserdata((request) => this.#askUntilAnswered(request), this.#directory);
+  }
+
+  /** The run loop makes a new session where one is needed; this only waits for it. */
+  async #askUntilAnswered(request: HostRequest): Promise<HostResponse> {
+    for (;;) {
+      const response = await this.#requestClient
+        .request({ ...request, headers: this.#session.authorization() })
+        .catch(() => undefined);
+      if (response !== undefined && !ASK_AGAIN_STATUSES.includes(response.status)) return response;
+      await new Promise<void>((resolve) => os.setTimeout(resolve, ASK_AGAIN_MS));
     }
   }
 

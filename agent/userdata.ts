@@ -7,26 +7,26 @@ import { accountOf } from './accounts.ts';
 import { onceExited } from './children.ts';
 import { Connection } from './connection.ts';
 import { toFault } from './fault.ts';
-import type { HostClient } from './host-client.ts';
+import type { HostRequest, HostResponse } from './host-client.ts';
 import { log } from './log.ts';
 import type { SecretsDirectory } from './secrets-directory.ts';
-import type { Session } from './session.ts';
 import { jsonBytes, utf8Text } from './text.ts';
 
 const SCRIPT = '.userdata';
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 const NOT_EXECUTABLE = 126;
 
-/** Asks for the script and runs it when there is one. Resolves whether one ran. */
-export async function runUserdata(host: HostClient, session: Session, directory: SecretsDirectory): Promise<boolean> {
-  const claim = await host.request({ method: 'POST', target: '/v1/userdata', headers: session.authorization() });
+/**
+ * Asks for the script and runs it when there is one. Resolves whether one ran. `ask` keeps asking until the
+ * host answered: a daemon that restarts meanwhile must not lose how userdata ended.
+ */
+export async function runUserdata(ask: (request: HostRequest) => Promise<HostResponse>, directory: SecretsDirectory): Promise<boolean> {
+  const claim = await ask({ method: 'POST', target: '/v1/userdata' });
   if (claim.status !== 200) return false;
   log('userdata starts');
   const result = await run(claim.body, directory);
   log(`userdata ended with exit code ${result.exit_code}`);
-  await host.request({
-    method: 'PUT', target: '/v1/userdata', headers: session.authorization(), body: jsonBytes(result),
-  });
+  await ask({ method: 'PUT', target: '/v1/userdata', body: jsonBytes(result) });
   return true;
 }
 
