@@ -1,8 +1,5 @@
 // A configuration after it was read and checked: defaults filled in, sizes in bytes, paths absolute.
-import type { SecretName } from '../secret/name.ts';
-
-/** Which secrets a VM gets when its launch names none: all (later ones too), none, or these. */
-export type SecretsDefault = 'all' | 'none' | readonly SecretName[];
+import type { Grant } from '../secret/grant.ts';
 
 export type ImageChoice =
   /** The image that `slicer image build` makes. */
@@ -11,19 +8,22 @@ export type ImageChoice =
   | { readonly kind: 'initrd'; readonly path: string };
 
 export interface HostGroup {
-  /** A DNS label of at most 52 characters: host names are `<name>-N`. */
+  /** A DNS label of at most 53 characters: host names are `<name>-N`, N of up to nine digits. */
   readonly name: string;
   /** VMs that `slicer up` starts, named `<name>-1` to `<name>-<count>`. */
   readonly count: number;
+  /** 1 to 255. */
   readonly vcpu: number;
+  /** A multiple of 1 MiB, at least 64 MiB. */
   readonly ramBytes: number;
-  /** The script that each VM runs once; undefined for none. */
+  /** The script that each VM runs once, at most 256 KiB as UTF-8; undefined for none. */
   readonly userdata: string | undefined;
   readonly image: ImageChoice;
-  /** A kernel of the user's own; undefined for the tiny image's. */
+  /** The kernel for an image of one's own; undefined for that of the tiny image, which it always has. */
   readonly kernelFile: string | undefined;
   readonly network: 'none' | 'user';
-  readonly secrets: SecretsDefault;
+  /** What a VM gets whose launch names no secrets. */
+  readonly secrets: Grant;
   readonly tags: readonly string[];
 }
 
@@ -34,6 +34,7 @@ export interface TcpListener {
 }
 
 export interface UnixListener {
+  /** At most 107 bytes (unix(7)). */
   readonly path: string;
   /** A group of the host, by name or number, that may connect besides the owner. */
   readonly group: string | undefined;
@@ -44,14 +45,14 @@ export interface ApiConfig {
   readonly tcp: TcpListener | undefined;
   readonly unix: UnixListener | undefined;
   readonly auth: {
-    /** Whether requests over TCP must carry the bearer token. */
+    /** Whether requests over TCP must carry the bearer token; never false beyond loopback. */
     readonly enabled: boolean;
     readonly tokenFile: string;
   };
 }
 
 export interface Config {
-  /** In the order of the file; names are unique. */
+  /** At least one, in the order of the file; names are unique. */
   readonly hostGroups: readonly HostGroup[];
   readonly secretsDir: string;
   readonly hypervisor: 'qemu';

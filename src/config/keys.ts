@@ -1,0 +1,66 @@
+// The keys that there are, and those of public Slicer that this version has not: a wish that is dropped
+// in silence (a disk, a network) would be a VM that is not what its operator thinks.
+import type { Path } from './document.ts';
+
+interface KeyTable {
+  /** The place in words. */
+  readonly place: string;
+  readonly keys: readonly string[];
+}
+
+const TOP: KeyTable = { place: 'the top', keys: ['config'] };
+const CONFIG: KeyTable = {
+  place: 'config', keys: ['host_groups', 'image', 'kernel_file', 'hypervisor', 'secrets_dir', 'api'],
+};
+const GROUP: KeyTable = {
+  place: 'a host group',
+  keys: [
+    'name', 'count', 'vcpu', 'ram_gb', 'ram_mb', 'ram_bytes', 'userdata', 'userdata_file', 'image', 'network', 'secrets',
+    'tags',
+  ],
+};
+const API: KeyTable = { place: 'config.api', keys: ['port', 'bind_address', 'socket_group', 'auth'] };
+const AUTH: KeyTable = { place: 'config.api.auth', keys: ['enabled', 'token_file'] };
+const TABLES = [TOP, CONFIG, GROUP, API, AUTH];
+
+/** Keys of public Slicer's configuration, of host groups or above them. */
+const UNSUPPORTED: readonly string[] = [
+  'dns_servers', 'github_user', 'gpu_count', 'graceful_shutdown', 'kernel_image', 'persistent', 'ssh', 'ssh_keys', 'storage',
+  'storage_size',
+];
+
+/** What to say of a key in the map at `path` that is none of its keys. */
+export function describeUnknownKey(key: string, path: Path): string {
+  const { place, keys } = tableOf(path);
+  if (UNSUPPORTED.includes(key)) return 'is a key of Slicer that this version does not support';
+  const home = TABLES.find((table) => table.keys.includes(key));
+  if (home !== undefined) return `is a key of ${home.place}, not of ${place}`;
+  const wanted = key.toLowerCase().replaceAll('-', '_');
+  const [closest] = keys
+    .map((candidate) => ({ candidate, distance: editDistance(wanted, candidate) }))
+    .filter(({ candidate, distance }) => distance <= Math.max(1, Math.floor(candidate.length / 3)))
+    .sort((a, b) => a.distance - b.distance);
+  if (closest !== undefined) return `is no key of ${place}; did you mean "${closest.candidate}"`;
+  return `is no key of ${place}; expected one of ${keys.join(', ')}`;
+}
+
+function tableOf(path: Path): KeyTable {
+  if (path.length === 0) return TOP;
+  if (path[1] === 'host_groups') return GROUP;
+  if (path[1] === 'api') return path[2] === 'auth' ? AUTH : API;
+  return CONFIG;
+}
+
+/** Levenshtein's distance: how many characters to insert, delete or replace. */
+function editDistance(from: string, to: string): number {
+  let row = Array.from({ length: to.length + 1 }, (_, index) => index);
+  for (let i = 1; i <= from.length; i += 1) {
+    const next = [i];
+    for (let j = 1; j <= to.length; j += 1) {
+      const replaced = (row[j - 1] as number) + (from[i - 1] === to[j - 1] ? 0 : 1);
+      next.push(Math.min(replaced, (row[j] as number) + 1, (next[j - 1] as number) + 1));
+    }
+    row = next;
+  }
+  return row[to.length] as number;
+}

@@ -1,0 +1,75 @@
+// Reads slicer.yaml. Guarantees: what it returns needs no further check, and when it refuses, it names
+// every problem of the file at once, each with line and column.
+import { resolve } from 'node:path';
+import type { z } from 'zod';
+import { fail, throwIfAny, type Problem } from '../errors/slicer-error.ts';
+import type { Config } from './config.ts';
+import { readDocument, type ConfigDocument, type Issue, type Path, type Position } from './document.ts';
+import { describeUnknownKey } from './keys.ts';
+import { describeFailure, diskFiles, readNamedFiles, type ConfigFiles } from './named-files.ts';
+import { resolveConfig } from './resolve.ts';
+import { checkRules } from './rules.ts';
+import { configSchema } from './schema.ts';
+
+/** Largest slicer.yaml: room for several scripts in it. */
+export const CONFIG_MAX_BYTES = 4 * 1024 * 1024;
+
+export interface ConfigSource {
+  /** How problems name the file. */
+  readonly file: string;
+  /** What relative paths in the file start from: the daemon's working directory. */
+  readonly directory: string;
+  readonly files?: ConfigFiles;
+}
+
+/** Throws invalid_config, and not_found where there is no such file. */
+export function loadConfig(file: string, directory: string = process.cwd()): Config {
+  let bytes: Uint8Array;
+  try {
+    bytes = diskFiles.read(resolve(directory, file), CONFIG_MAX_BYTES);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw fail('invalid_config', `"${file}" ${describeFailure(error)}`);
+    throw fail('not_found', `"${file}" does not exist`, `slicer new GROUP > ${file}`);
+  }
+  return parseConfig(new TextDecoder().decode(bytes), { file, directory });
+}
+
+/** Throws invalid_config. */
+export function parseConfig(text: string, source: ConfigSource): Config {
+  const document = readDocument(text);
+  throwIfAny(document.syntaxProblems.map((problem) => problemAt(source.file, problem, problem.message)));
+  const parsed = configSchema.safeParse(document.data);
+  const named = readNamedFiles(document.data, source.directory, source.files ?? diskFiles);
+  const issues = [
+    ...(parsed.success ? [] : parsed.error.issues.flatMap(issuesOf)),
+    ...checkRules(document.data, source.directory),
+    ...named.issues,
+  ];
+  throwIfAny(problemsOf(source.file, document, issues));
+  // Never reached with a failed parse, whose issues were just thrown.
+  if (!parsed.success) throw parsed.error;
+  return resolveConfig(parsed.data.config, source.directory, named.userdata);
+}
+
+function problemsOf(file: string, document: ConfigDocument, issues: readonly Issue[]): Problem[] {
+  return issues
+    .map(({ path, at, message }) => ({ position: document.positionOf(path, at), text: `${pathText(path)}${message}` }))
+    .sort((a, b) => a.position.line - b.position.line || a.position.column - b.position.column)
+    .map(({ position, text }) => problemAt(file, position, text));
+}
+
+function problemAt(file: string, { line, column }: Position, text: string): Problem {
+  return { code: 'invalid_config', message: `${file}:${line}:${column}: ${text}` };
+}
+
+/** `config.host_groups[0].vcpu: `, and nothing for the top. */
+function pathText(path: Path): string {
+  const text = path.map((step) => (typeof step === 'number' ? `[${step}]` : `.${step}`)).join('');
+  return text === '' ? '' : `${text.replace(/^\./, '')}: `;
+}
+
+function issuesOf(issue: z.core.$ZodIssue): Issue[] {
+  const path = issue.path.map((step) => (typeof step === 'number' ? step : String(step)));
+  if (issue.code !== 'unrecognized_keys') return [{ path, at: 'value', message: issue.message }];
+  return issue.keys.map((key) => ({ path: [...path, key], at: 'key', message: describeUnknownKey(key, path) }));
+}

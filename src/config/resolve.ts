@@ -1,0 +1,70 @@
+// From what the file says to what it means: defaults, bytes, absolute paths.
+import { parseBindAddress, type BindAddress } from './address.ts';
+import type { ApiConfig, Config, HostGroup } from './config.ts';
+import { absolutePath } from './named-files.ts';
+import { MIB, type RawApi, type RawConfig, type RawGroup } from './schema.ts';
+
+export const DEFAULT_SOCKET = './slicer.sock';
+const DEFAULT_PORT = 8080;
+const DEFAULT_TOKEN_FILE = '/var/lib/slicer/auth/token';
+const DEFAULT_SECRETS_DIR = './.secrets';
+
+/** `userdata`: the scripts read from files, by the index of the host group. */
+export function resolveConfig(raw: RawConfig, directory: string, userdata: ReadonlyMap<number, string>): Config {
+  return {
+    hostGroups: raw.host_groups.map((group, index) => resolveGroup(raw, group, userdata.get(index) ?? group.userdata, directory)),
+    secretsDir: absolutePath(raw.secrets_dir ?? DEFAULT_SECRETS_DIR, directory),
+    hypervisor: raw.hypervisor ?? 'qemu',
+    api: resolveApi(raw.api ?? { auth: undefined }, directory),
+  };
+}
+
+function resolveGroup(raw: RawConfig, group: RawGroup, userdata: string | undefined, directory: string): HostGroup {
+  const image = group.image ?? raw.image ?? 'tiny';
+  const ownKernel = image === 'tiny' ? undefined : raw.kernel_file;
+  return {
+    name: group.name,
+    count: group.count ?? 0,
+    vcpu: group.vcpu ?? 1,
+    ramBytes: group.ram_bytes ?? (group.ram_mb ?? (group.ram_gb ?? 0) * 1024) * MIB,
+    userdata: userdata === '' ? undefined : userdata,
+    image: image === 'tiny' ? { kind: 'tiny' } : { kind: 'initrd', path: absolutePath(image, directory) },
+    kernelFile: ownKernel === undefined ? undefined : absolutePath(ownKernel, directory),
+    network: group.network ?? 'none',
+    secrets: resolveSecrets(group.secrets),
+    tags: [...new Set(group.tags)],
+  };
+}
+
+function resolveSecrets(secrets: RawGroup['secrets']): HostGroup['secrets'] {
+  if (secrets === undefined || secrets === 'all') return 'all';
+  return secrets === 'none' ? [] : [...new Set(secrets)];
+}
+
+function resolveApi(api: RawApi, directory: string): ApiConfig {
+  const auth = {
+    enabled: api.auth?.enabled ?? true,
+    tokenFile: absolutePath(api.auth?.token_file ?? DEFAULT_TOKEN_FILE, directory),
+  };
+  const { tcp: address, socket } = listenersOf(api);
+  return {
+    tcp: address === undefined ? undefined : { address, port: api.port ?? DEFAULT_PORT },
+    unix: socket === undefined ? undefined : {
+      path: absolutePath(socket, directory),
+      group: api.socket_group === undefined ? undefined : String(api.socket_group),
+    },
+    auth,
+  };
+}
+
+/**
+ * Which listeners there are: a socket as `bind_address` is one, with TCP on loopback beside it when there
+ * is a port; an address is TCP alone, as a port alone is; without either there is a socket.
+ */
+export function listenersOf(api: { readonly port?: unknown; readonly bind_address?: unknown }): { tcp?: string; socket?: string } {
+  const bound: BindAddress | undefined = typeof api.bind_address === 'string' ? parseBindAddress(api.bind_address) : undefined;
+  const hasPort = api.port !== undefined;
+  if (bound?.kind === 'ip') return { tcp: bound.address };
+  if (bound?.kind === 'socket') return { socket: bound.path, ...(hasPort ? { tcp: '127.0.0.1' } : {}) };
+  return hasPort ? { tcp: '127.0.0.1' } : { socket: DEFAULT_SOCKET };
+}

@@ -1,0 +1,72 @@
+// What the values of a configuration must be to each other. Works on data that the schema may have
+// refused, so that one run shows the problems of both.
+import { isLoopback, parseBindAddress } from './address.ts';
+import { entriesOf, type Entries, type Issue, type Path } from './document.ts';
+import { absolutePath } from './named-files.ts';
+import { listenersOf } from './resolve.ts';
+
+const RAM_KEYS = ['ram_gb', 'ram_mb', 'ram_bytes'] as const;
+
+/** sizeof(sockaddr_un.sun_path) without the closing NUL (unix(7)). */
+const SOCKET_PATH_MAX_BYTES = 107;
+
+export function checkRules(data: unknown, directory: string): Issue[] {
+  const config = entriesOf(entriesOf(data)['config']);
+  const groups: readonly unknown[] = Array.isArray(config['host_groups']) ? config['host_groups'] : [];
+  return [
+    ...groups.flatMap((group, index) => groupIssues(entriesOf(group), ['config', 'host_groups', index])),
+    ...nameIssues(groups),
+    ...kernelIssues(config, groups),
+    ...apiIssues(entriesOf(config['api']), directory),
+  ];
+}
+
+function groupIssues(group: Entries, path: Path): Issue[] {
+  if (Object.keys(group).length === 0) return [];
+  const ram = RAM_KEYS.filter((key) => key in group);
+  const issues = ram.slice(1).map((key) => atKey([...path, key], `expected one of ${RAM_KEYS.join(', ')}, got ${ram[0]} too`));
+  if (ram.length === 0) issues.push(at(path, `expected one of ${RAM_KEYS.join(', ')}, got none`));
+  if ('userdata' in group && 'userdata_file' in group) {
+    issues.push(atKey([...path, 'userdata_file'], 'expected one of userdata, userdata_file, got userdata too'));
+  }
+  return issues;
+}
+
+function nameIssues(groups: readonly unknown[]): Issue[] {
+  const names = groups.map((group) => entriesOf(group)['name']);
+  return names.flatMap((name, index) => {
+    const first = names.indexOf(name);
+    if (typeof name !== 'string' || first === index) return [];
+    return [at(['config', 'host_groups', index, 'name'], `expected a name of its own, got that of config.host_groups[${first}]`)];
+  });
+}
+
+function kernelIssues(config: Entries, groups: readonly unknown[]): Issue[] {
+  const allTiny = groups.every((group) => (entriesOf(group)['image'] ?? config['image'] ?? 'tiny') === 'tiny');
+  if (!('kernel_file' in config) || groups.length === 0 || !allTiny) return [];
+  return [atKey(['config', 'kernel_file'], 'is for images of one\'s own; every host group has tiny, which has a kernel')];
+}
+
+function apiIssues(api: Entries, directory: string): Issue[] {
+  const path: Path = ['config', 'api'];
+  const bindAddress = api['bind_address'];
+  if (typeof bindAddress === 'string' && bindAddress !== '' && parseBindAddress(bindAddress) === undefined) {
+    return [at([...path, 'bind_address'], 'expected an IP address, or the path of a socket that begins with / or ./ or ends in .sock')];
+  }
+  const issues: Issue[] = [];
+  const { tcp, socket } = listenersOf(api);
+  if (socket === undefined && api['socket_group'] !== undefined) {
+    issues.push(atKey([...path, 'socket_group'], 'is for a socket; the API listens on TCP alone, since bind_address is not the path of one'));
+  }
+  const length = socket === undefined ? 0 : Buffer.byteLength(absolutePath(socket, directory));
+  if (length > SOCKET_PATH_MAX_BYTES) {
+    issues.push(at([...path, 'bind_address'], `expected a socket whose absolute path is at most ${SOCKET_PATH_MAX_BYTES} bytes, got ${length}`));
+  }
+  if (tcp !== undefined && !isLoopback(tcp) && entriesOf(api['auth'])['enabled'] === false) {
+    issues.push(at([...path, 'auth', 'enabled'], `expected true, since other machines reach bind_address ${tcp}; got false`));
+  }
+  return issues;
+}
+
+const at = (path: Path, message: string): Issue => ({ path, at: 'value', message });
+const atKey = (path: Path, message: string): Issue => ({ path, at: 'key', message });

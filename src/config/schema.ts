@@ -1,0 +1,138 @@
+// The schema of slicer.yaml, one value at a time. What values must be to each other is in rules.ts.
+import { z } from 'zod';
+import { isId } from '../secret/file-attributes.ts';
+import { parseSecretName, SECRET_NAME_RULE } from '../secret/name.ts';
+import { USERDATA_MAX_BYTES } from '../wire/protocol.ts';
+import { isImagePath } from './named-files.ts';
+
+export const MIB = 1024 * 1024;
+const GIB = 1024 * MIB;
+
+/** With `-` and the nine digits that a VM's number may have, 63: the longest label of a host name (RFC 1035, 2.3.4). */
+export const GROUP_NAME_MAX_LENGTH = 53;
+export const GROUP_NAME_RULE = `a name of 1 to ${GROUP_NAME_MAX_LENGTH} of a-z 0-9 -, not beginning or ending with -`;
+const GROUP_NAME = /^[a-z0-9]([a-z0-9-]{0,51}[a-z0-9])?$/;
+
+export const isGroupName = (text: string): boolean => GROUP_NAME.test(text);
+
+const RAM_MIN_MB = 64;
+const RAM_MAX_GB = 4096;
+
+/** What a value is, for a message: a scalar as it stands if it is short, the kind of anything else. */
+export function describe(value: unknown): string {
+  if (value === null || value === undefined) return 'nothing';
+  if (Array.isArray(value)) return 'a list';
+  if (typeof value === 'object') return 'a map';
+  if (typeof value !== 'string') return String(value);
+  return value.length <= 60 && !/\p{C}/u.test(value) ? JSON.stringify(value) : `a text of ${value.length} characters`;
+}
+
+const expected = (rule: string) => ({
+  error: ({ input }: { input?: unknown }) => (input === undefined ? `is missing; expected ${rule}` : `expected ${rule}, got ${describe(input)}`),
+});
+
+const integer = (min: number, max: number) => {
+  const rule = expected(`an integer of ${min} to ${max}`);
+  return z.int(rule).min(min, rule).max(max, rule);
+};
+
+const matching = (rule: string, accepts: (text: string) => boolean) =>
+  z.string(expected(rule)).refine(accepts, expected(rule));
+
+const text = (rule: string) => matching(rule, (value) => value !== '' && !value.includes('\0'));
+
+const IMAGE_RULE = 'tiny or the path of an initramfs that begins with / or ./';
+const image = matching(IMAGE_RULE, (value) => value === 'tiny' || isImagePath(value));
+
+const userdata = z
+  .string(expected('a script'))
+  .refine((script) => Buffer.byteLength(script) <= USERDATA_MAX_BYTES, {
+    error: ({ input }) => `expected a script of at most ${USERDATA_MAX_BYTES} bytes, got ${Buffer.byteLength(String(input))}`,
+  });
+
+const SECRETS_RULE = 'all, none, or a list of names of secrets';
+// Says nothing of what is there: somebody may have put a value where its name belongs.
+const NAME_RULE = `expected the name of a secret: ${SECRET_NAME_RULE}`;
+const secretName = z.string(NAME_RULE).transform((value, context) => {
+  const name = parseSecretName(value);
+  if (name !== undefined) return name;
+  context.addIssue({ code: 'custom', message: NAME_RULE });
+  return z.NEVER;
+});
+const secretNames = z.array(secretName, expected(SECRETS_RULE));
+const secretsWord = z.enum(['all', 'none'], `expected ${SECRETS_RULE}`);
+/** Chosen by hand and not by z.union, whose issues would not say which element of a list is wrong. */
+const secrets = z.unknown().transform((value, context) => {
+  const parsed = (Array.isArray(value) ? secretNames : secretsWord).safeParse(value);
+  if (parsed.success) return parsed.data;
+  for (const { path, message } of parsed.error.issues) context.addIssue({ code: 'custom', path: [...path], message });
+  return z.NEVER;
+});
+
+const NETWORK_RULE = expected('none or user');
+const network = z.enum(['none', 'user'], {
+  error: ({ input }) => NETWORK_RULE.error({ input })
+    + (typeof input === 'object' ? '; the networks of Slicer with a bridge or isolated are not supported by this version' : ''),
+});
+
+const HYPERVISOR_RULE = expected('qemu, the one that this version supports');
+
+const TAG_RULE = expected('a tag of 1 to 128 printable characters');
+const tag = z.string(TAG_RULE).regex(/^[^\p{C}]{1,128}$/u, TAG_RULE);
+const TAGS_RULE = expected('a list of at most 64 tags');
+
+const group = z.strictObject({
+  name: matching(GROUP_NAME_RULE, isGroupName),
+  count: integer(0, 1000).optional(),
+  vcpu: integer(1, 255).optional(),
+  ram_gb: integer(1, RAM_MAX_GB).optional(),
+  ram_mb: integer(RAM_MIN_MB, RAM_MAX_GB * 1024).optional(),
+  ram_bytes: z
+    .int(expected('a number of bytes'))
+    .refine((bytes) => bytes % MIB === 0 && bytes >= RAM_MIN_MB * MIB && bytes <= RAM_MAX_GB * GIB,
+      expected(`a multiple of ${MIB} from ${RAM_MIN_MB * MIB} to ${RAM_MAX_GB * GIB}`))
+    .optional(),
+  userdata: userdata.optional(),
+  userdata_file: text('a path').optional(),
+  image: image.optional(),
+  network: network.optional(),
+  secrets: secrets.optional(),
+  tags: z.array(tag, TAGS_RULE).max(64, TAGS_RULE).optional(),
+}, expected('a host group: a map with name, vcpu and ram_gb'));
+
+const GROUPS_RULE = expected('a list of at least one host group');
+
+/** A key whose lines below are all commented out has the value null: as good as absent. */
+const orAbsent = <Schema extends z.ZodType>(schema: Schema) => schema.nullish().transform((value) => value ?? undefined);
+
+const auth = z.strictObject({
+  enabled: z.boolean(expected('true or false')).optional(),
+  token_file: text('a path').optional(),
+}, expected('a map'));
+
+const GROUP_ID_RULE = expected('a group of this machine by name or number');
+
+const api = z.strictObject({
+  port: integer(1, 65535).optional(),
+  bind_address: text('an address, or the path of a socket').optional(),
+  socket_group: z
+    .union([z.int(), z.string()], GROUP_ID_RULE)
+    .refine((group) => (typeof group === 'number' ? isId(group) : /^[^\s:\0]+$/.test(group)), GROUP_ID_RULE)
+    .optional(),
+  auth: orAbsent(auth),
+}, expected('a map'));
+
+export const configSchema = z.strictObject({
+  config: z.strictObject({
+    host_groups: z.array(group, GROUPS_RULE).min(1, GROUPS_RULE),
+    image: image.optional(),
+    kernel_file: text('a path').optional(),
+    hypervisor: z.enum(['qemu'], HYPERVISOR_RULE).optional(),
+    secrets_dir: text('a path').optional(),
+    api: orAbsent(api),
+  }, expected('a map with host_groups')),
+}, expected('a map with config at the top'));
+
+export type RawConfig = z.infer<typeof configSchema>['config'];
+export type RawGroup = RawConfig['host_groups'][number];
+export type RawApi = NonNullable<RawConfig['api']>;
