@@ -11,6 +11,8 @@ import { run } from './command.ts';
 
 const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
 
+const INDEX_VALID_SECONDS = 90 * 24 * 3600;
+
 /** The guest's architecture, in Debian's word; the host's comes from dpkg. */
 export const GUEST_ARCH = 'amd64';
 
@@ -70,6 +72,8 @@ async function open(suite: string, arch: string): Promise<Archive> {
     'Dir::State::status': join(root, 'status'),
     'Dir::Cache': join(root, 'cache'),
     'Acquire::Languages': 'none',
+    // Mirrors of mirrors lag behind: an index counts for this long, and not for ever.
+    'Acquire::Min-ValidTime': String(INDEX_VALID_SECONDS),
     'Acquire::IndexTargets::deb::DEP-11::DefaultEnabled': 'false',
     'Acquire::Retries': '3',
     'APT::Sandbox::User': 'root',

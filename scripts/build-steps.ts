@@ -7,8 +7,9 @@ import { agentFileName } from '../image/agent.ts';
 import { ensureAgent } from '../image/agent-build.ts';
 import { findCommand, run } from '../image/command.ts';
 import { AGENT_ARCHS } from '../image/compiler.ts';
+import { fail } from '../src/errors/slicer-error.ts';
 import { bundleCli } from './bundle-cli.ts';
-import type { Stages } from './stage.ts';
+import { allSteps, type Stages } from './stage.ts';
 
 /** The checkout that these scripts belong to. */
 export const CHECKOUT = dirname(import.meta.dirname);
@@ -19,7 +20,9 @@ const BUILD = join(CHECKOUT, 'build');
 export async function buildBundle(): Promise<void> {
   const staging = join(BUILD, `.bundle-${randomBytes(6).toString('hex')}`);
   try {
-    await bundleCli(CHECKOUT, staging, await gitCommit());
+    const commit = await gitCommit();
+    // esbuild has shown what is wrong, and where.
+    await bundleCli(CHECKOUT, staging, commit).catch(() => Promise.reject(fail('build_failed', 'the sources can not be bundled', 'npm run check')));
     await mkdir(join(BUILD, 'commands'), { recursive: true });
     // A command's file first: the program that asks for it comes last.
     for (const directory of ['commands', '.']) {
@@ -33,7 +36,7 @@ export async function buildBundle(): Promise<void> {
 
 /** Builds the agents, side by side: `build/slicer-agent-ARCH`. */
 export async function buildAgents(stages: Stages): Promise<void> {
-  await Promise.all(AGENT_ARCHS.map((arch) => stages.run(`agent for ${arch}`, async () => {
+  await allSteps(AGENT_ARCHS.map((arch) => stages.run(`agent for ${arch}`, async () => {
     await place(await ensureAgent(arch, CHECKOUT), join(BUILD, agentFileName(arch)));
   })));
 }

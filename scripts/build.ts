@@ -3,12 +3,12 @@
 import { ensureMachine } from '../image/machine.ts';
 import { ensureVhostDeviceVsock } from '../image/vhost-device-vsock.ts';
 import { buildAgents, buildBundle } from './build-steps.ts';
-import { beginStages, runScript } from './stage.ts';
+import { allSteps, beginStages, runScript } from './stage.ts';
 
 runScript(async () => {
   const stages = beginStages();
   await stages.run('packages of this machine', (say) => ensureMachine(['run', 'build'], say));
-  await Promise.all([
+  await allSteps([
     stages.run('bundle', buildBundle),
     stages.run('vhost-device-vsock', ensureVhostDeviceVsock),
     buildAgents(stages),

@@ -6,11 +6,11 @@ import { ensureMachine, type Purpose } from '../image/machine.ts';
 import { ensureTinyImage, type TinyImage } from '../image/tiny.ts';
 import { ensureVhostDeviceVsock } from '../image/vhost-device-vsock.ts';
 import { buildAgents, buildBundle } from './build-steps.ts';
-import type { Stages } from './stage.ts';
+import { allSteps, type Stages } from './stage.ts';
 
 export async function setUp(stages: Stages, purposes: readonly Purpose[]): Promise<TinyImage> {
   await stages.run('packages of this machine', (say) => ensureMachine(purposes, say));
-  await Promise.all([
+  await allSteps([
     stages.run('bundle', buildBundle),
     buildAgents(stages),
     stages.run('guest kernel', ensureKernel),

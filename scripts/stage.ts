@@ -1,6 +1,6 @@
 // Shows what a script does, step by step, each with the time it took. On a terminal a running step's last
 // word is shown and replaced; elsewhere one line tells that a long step began.
-import { errorLines, fail, SlicerError } from '../src/errors/slicer-error.ts';
+import { errorLines, fail, SlicerError, throwIfAny } from '../src/errors/slicer-error.ts';
 
 export interface StageOutput {
   write(text: string): unknown;
@@ -58,6 +58,15 @@ export function beginStages(options: StagesOptions = {}): Stages {
       }
     },
   };
+}
+
+/** Waits for steps that run side by side; throws the problems of all that failed. */
+export async function allSteps(steps: readonly Promise<unknown>[]): Promise<void> {
+  const results = await Promise.allSettled(steps);
+  const errors = results.flatMap((result) => (result.status === 'rejected' ? [result.reason as unknown] : []));
+  const unexpected = errors.find((error) => !(error instanceof SlicerError));
+  if (unexpected !== undefined) throw unexpected;
+  throwIfAny(errors.flatMap((error) => (error as SlicerError).problems));
 }
 
 /** Runs a script's main function; what it throws becomes lines on stderr and exit code 1. */
