@@ -11,7 +11,7 @@ import { fail, SlicerError, type Problem } from '../errors/slicer-error.ts';
 import { formatPermissions, ID_MAX, isId, type FileAttributes } from '../secret/file-attributes.ts';
 import type { SecretName } from '../secret/name.ts';
 import { SECRET_MAX_BYTES, type Secret } from '../secret/secret.ts';
-import type { StoreDirectory } from './directory.ts';
+import { shellQuote, type StoreDirectory } from './directory.ts';
 import { attributesOf, errnoOf, modifiedAtMsOf, observe, sameStamp, stampOf, type Stamp } from './entry.ts';
 import type { Ledger } from './ledger.ts';
 import type { SecretChange, StoredSecret } from './contract.ts';
@@ -179,7 +179,8 @@ function writeFailure(parts: ChangeParts, name: SecretName, error: unknown): Sli
   const errno = errnoOf(error);
   const { path } = parts.directory;
   if (errno === 'ENOSPC' || errno === 'EDQUOT') {
-    return fail('store_full', `secret "${name}" is not changed: the file system of "${path}" is full (${errno})`, `df -h ${path}`);
+    return fail('store_full', `secret "${name}" is not changed: the file system of "${path}" is full (${errno})`,
+      `df -h ${shellQuote(path)}`);
   }
   if (errno === 'EPERM' && (error as NodeJS.ErrnoException).syscall === 'fchown') {
     return fail('store_not_writable', `secret "${name}" is not changed: only root may give a file to another owner (EPERM)`,

@@ -130,6 +130,6 @@ function unreadableDirectory(path: string, errno: string): SlicerError {
 }
 
 /** A path as one word of a shell command. */
-function shellQuote(path: string): string {
+export function shellQuote(path: string): string {
   return /^[A-Za-z0-9_./@%+:,-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
 }
