@@ -38,6 +38,7 @@ export const CATALOGUE = {
 
   // What is there, and what is not.
   not_found: { status: 404, exit: EXIT.notFound },
+  method_not_allowed: { status: 405, exit: EXIT.usage },
   secret_not_found: { status: 404, exit: EXIT.notFound },
   group_not_found: { status: 404, exit: EXIT.notFound },
   vm_not_found: { status: 404, exit: EXIT.notFound },

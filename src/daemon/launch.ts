@@ -1,0 +1,98 @@
+// Launches a VM: the plan first, then its live channel, then its processes; and waits until it is ready
+// when asked to. A VM that is not ready in time is deleted: a launch that was answered with an error
+// leaves nothing behind.
+import type { HostGroup } from '../config/config.ts';
+import { fail } from '../errors/slicer-error.ts';
+import type { Store } from '../store/store.ts';
+import type { LaunchedVm, Vms } from '../vm/contract.ts';
+import { planLaunch, type LaunchWish } from './launch-plan.ts';
+import type { LiveVms } from './live-vms.ts';
+import type { Machine } from './machine.ts';
+
+export interface LaunchParts {
+  readonly store: Store;
+  readonly vms: Vms;
+  readonly live: LiveVms;
+  readonly machine: Machine;
+}
+
+export interface Wait {
+  /** `agent`: until the secrets are in place; `userdata`: until the script ended, too. */
+  readonly goal: 'agent' | 'userdata';
+  readonly timeoutMs: number;
+}
+
+/** Throws secret_not_found, invalid_request, missing_part, launch_failed, vm_exists, shutting_down. */
+export async function launchVm(parts: LaunchParts, group: HostGroup, wish: LaunchWish, hostname?: string): Promise<LaunchedVm> {
+  // A file that was put into the store just now counts.
+  await parts.store.rescan();
+  const { userdata, ...plan } = planLaunch(group, wish, parts.store.snapshot());
+  const image = await parts.machine.guestImage(group);
+  return parts.vms.launch({
+    group: group.name, ...plan, ...image, network: group.network,
+    ...(hostname === undefined ? {} : { hostname }),
+    ...(userdata === undefined ? {} : { userdata }),
+  }, {
+    beforeStart: async (vm) => void await parts.live.begin(vm),
+  });
+}
+
+/** Throws wait_timeout, with the VM deleted, and launch_failed when it ended by itself. */
+export async function waitUntilReady({ vms, live }: LaunchParts, hostname: string, { goal, timeoutMs }: Wait): Promise<void> {
+  const ended = new AbortController();
+  const check = (): void => {
+    const vm = vms.get(hostname);
+    if (vm === undefined) ended.abort(fail('launch_failed', `vm "${hostname}" was deleted while it started`));
+    else if (vm.status !== 'starting' && vm.status !== 'running') {
+      ended.abort(fail('launch_failed', `vm "${hostname}" ended before it was ready: ${vm.reason ?? vm.status}`, `slicer vm logs ${hostname}`));
+    }
+  };
+  const stop = vms.onChange((changed) => {
+    if (changed === hostname) check();
+  });
+  const timeout = AbortSignal.timeout(timeoutMs);
+  const signal = AbortSignal.any([ended.signal, timeout]);
+  try {
+    check();
+    await live.get(hostname)?.whenSynced(signal);
+    if (goal === 'userdata') await userdataEnd(vms, hostname, signal);
+  } catch (error) {
+    if (!timeout.aborted || ended.signal.aborted) throw ended.signal.aborted ? ended.signal.reason : error;
+    const state = whatIsMissing({ vms, live }, hostname);
+    await vms.delete(hostname);
+    throw fail('wait_timeout', `vm "${hostname}" was not ready within ${timeoutMs / 1000}s and was deleted: ${state}`,
+      'launch it without --wait, and see: slicer vm logs');
+  } finally {
+    stop();
+  }
+}
+
+function userdataEnd(vms: Vms, hostname: string, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const settle = (end: () => void): void => {
+      stop();
+      signal.removeEventListener('abort', onAbort);
+      end();
+    };
+    const onAbort = (): void => settle(() => reject(signal.reason as Error));
+    const check = (): void => {
+      const vm = vms.get(hostname);
+      if (vm?.kind === 'launched' && (vm.userdata.state === 'none' || vm.userdata.state === 'done')) settle(resolve);
+      else if (signal.aborted) onAbort();
+    };
+    const stop = vms.onChange((changed) => {
+      if (changed === hostname) check();
+    });
+    signal.addEventListener('abort', onAbort);
+    check();
+  });
+}
+
+function whatIsMissing({ vms, live }: Pick<LaunchParts, 'vms' | 'live'>, hostname: string): string {
+  const status = live.get(hostname)?.status();
+  const fault = status?.deliveries.find(({ error }) => error !== undefined)?.error ?? status?.errors[0];
+  if (fault !== undefined) return fault.message;
+  const vm = vms.get(hostname);
+  if (status?.synced === true && vm?.kind === 'launched') return `userdata is ${vm.userdata.state === 'claimed' ? 'still running' : 'not begun'}`;
+  return status?.connected === true ? 'its agent has not confirmed the secrets' : 'its agent has not connected';
+}

@@ -1,0 +1,66 @@
+// The bearer token of the TCP API: a file that only its owner can read, made at the first start.
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { link, mkdir, open, rm, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { fail } from '../errors/slicer-error.ts';
+
+/** Shorter than what this makes, since a user may put one of his own there. */
+const TOKEN_MIN_LENGTH = 16;
+const TOKEN = /^[\x21-\x7e]+$/;
+
+/**
+ * The token in `file`; where there is none, one of 32 random bytes is made, the file 0600 and its
+ * directory 0700. Throws store_not_private when others can read the file, invalid_config when it holds
+ * no token.
+ */
+export async function loadToken(file: string, randomHex: () => string): Promise<string> {
+  const token = await read(file) ?? await make(file, randomHex());
+  if (token === undefined) throw fail('invalid_config', `the token file ${file} went away while it was made`);
+  return token;
+}
+
+/** Whether an Authorization header carries the token; the time it takes does not depend on how much of it is right. */
+export function carriesToken(authorization: string | undefined, token: string): boolean {
+  const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
+  return timingSafeEqual(digest(authorization ?? ''), digest(`Bearer ${token}`));
+}
+
+async function read(file: string): Promise<string | undefined> {
+  const handle = await open(file, 'r').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw fail('invalid_config', `the token file ${file} can't be read: ${error.code}`);
+  });
+  if (handle === undefined) return undefined;
+  try {
+    const { mode } = await handle.stat();
+    if ((mode & 0o077) !== 0) {
+      throw fail('store_not_private', `the token file ${file} can be read by others (mode ${(mode & 0o777).toString(8)})`, `chmod 600 ${file}`);
+    }
+    const token = (await handle.readFile('utf8')).trim();
+    if (token.length < TOKEN_MIN_LENGTH || !TOKEN.test(token)) {
+      throw fail('invalid_config', `the token file ${file} holds no token of at least ${TOKEN_MIN_LENGTH} printable characters`,
+        `rm ${file}, and the daemon makes a new one`);
+    }
+    return token;
+  } finally {
+    await handle.close();
+  }
+}
+
+/** The file appears with the token in it, or another daemon's does. */
+async function make(file: string, token: string): Promise<string | undefined> {
+  const own = `${file}.${process.pid}`;
+  try {
+    await mkdir(dirname(file), { recursive: true, mode: 0o700 });
+    await writeFile(own, `${token}\n`, { mode: 0o600, flag: 'w' });
+    await link(own, file).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EEXIST') throw error;
+    });
+  } catch (error) {
+    throw fail('invalid_config', `the token file ${file} can't be made: ${(error as NodeJS.ErrnoException).code}`,
+      'run slicer up as root, or set config.api.auth.token_file');
+  } finally {
+    await rm(own, { force: true });
+  }
+  return read(file);
+}
