@@ -4,23 +4,21 @@ import { test } from 'node:test';
 import { inspect } from 'node:util';
 import { SECRET_MAX_BYTES, Secret } from '../../src/secret/secret.ts';
 import { SlicerError, errorLines } from '../../src/errors/slicer-error.ts';
-import { name, openTestStore, put, secret } from './store-fixture.ts';
+import { name, openTestStore, PRIVATE, put, secret } from './store-fixture.ts';
 
 const CANARY = 'canary-7d1f';
-const ATTRIBUTES = { mode: 0o600, uid: process.geteuid?.() as number, gid: process.getegid?.() as number };
-
 test('no error, snapshot or list of skipped files holds a byte of a value', async (t) => {
   const { store, path } = await openTestStore(t);
-  await store.create(name('s'), secret(CANARY), ATTRIBUTES);
+  await store.create(name('s'), secret(CANARY), PRIVATE);
   for (const file of ['.swap', 'name~', 'suid', 'big']) put(path(file), CANARY);
   chmodSync(path('suid'), 0o4600);
   truncateSync(path('big'), SECRET_MAX_BYTES + 1);
   await store.rescan();
   const big = new Secret(Buffer.alloc(SECRET_MAX_BYTES + 1, CANARY));
   const refused = [
-    () => store.create(name('s'), secret(CANARY), ATTRIBUTES),
-    () => store.create(name('suid'), secret(CANARY), ATTRIBUTES),
-    () => store.create(name('t'), big, ATTRIBUTES),
+    () => store.create(name('s'), secret(CANARY), PRIVATE),
+    () => store.create(name('suid'), secret(CANARY), PRIVATE),
+    () => store.create(name('t'), big, PRIVATE),
     () => store.update(name('s'), { value: big }),
     () => store.update(name('t'), { value: secret(CANARY) }),
     () => store.update(name('s'), { value: secret(CANARY), mode: 0o7777 }),

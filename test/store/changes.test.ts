@@ -8,10 +8,8 @@ import { SECRET_MAX_BYTES, Secret } from '../../src/secret/secret.ts';
 import { SlicerError } from '../../src/errors/slicer-error.ts';
 import { openStore, type Snapshot } from '../../src/store/store.ts';
 import {
-  HeldClock, name, namesIn, NEEDS_ROOT, openTestStore, put, secret, temporaryDirectory, until, valueOf,
+  HeldClock, name, namesIn, NEEDS_ROOT, openTestStore, PRIVATE, put, secret, temporaryDirectory, until, valueOf,
 } from './store-fixture.ts';
-
-const PRIVATE = { mode: 0o600, uid: process.geteuid?.() as number, gid: process.getegid?.() as number };
 
 test('a created secret is a file with its bytes, mode and owner, and at once in the snapshot', { skip: NEEDS_ROOT }, async (t) => {
   const { store, path } = await openTestStore(t, { clock: new HeldClock() });

@@ -7,10 +7,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { openStore } from '../../src/store/store.ts';
 import {
-  HeldClock, name, namesIn, NEEDS_ROOT, openTestStore, put, secret, temporaryDirectory, until, valueOf,
+  HeldClock, name, namesIn, NEEDS_ROOT, openTestStore, PRIVATE, put, secret, temporaryDirectory, until, valueOf,
 } from './store-fixture.ts';
-
-const PRIVATE = { mode: 0o600, uid: process.geteuid?.() as number, gid: process.getegid?.() as number };
 
 test('an absent directory is made with mode 0700 whatever the umask', async (t) => {
   for (const umask of [0o000, 0o022, 0o277]) {

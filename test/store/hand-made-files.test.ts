@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { openStore } from '../../src/store/store.ts';
 import {
-  HeldClock, name, namesIn, NEEDS_ROOT, openTestStore, put, secret, temporaryDirectory, until, valueOf,
+  HeldClock, name, namesIn, NEEDS_ROOT, openTestStore, PRIVATE, put, secret, temporaryDirectory, until, valueOf,
 } from './store-fixture.ts';
 
 test('files that were there before are secrets when the store opens', async (t) => {
@@ -109,7 +109,7 @@ test('a file that is written slowly in place is taken when it was still for 50 m
 test('the old value stays while a file is rewritten in place', async (t) => {
   const clock = new HeldClock();
   const { store, path } = await openTestStore(t, { clock });
-  await store.create(name('s'), secret('old value'), { mode: 0o600, uid: 0, gid: 0 });
+  await store.create(name('s'), secret('old value'), PRIVATE);
   writeFileSync(path('s'), '');
   const looked = store.rescan();
   assert.equal(valueOf(store.snapshot(), 's'), 'old value');
@@ -124,7 +124,7 @@ test('the old value stays while a file is rewritten in place', async (t) => {
 test('an editor that moves the old file away and writes a new one removes nothing', async (t) => {
   const clock = new HeldClock();
   const { store, path } = await openTestStore(t, { clock });
-  await store.create(name('s'), secret('old'), { mode: 0o600, uid: 0, gid: 0 });
+  await store.create(name('s'), secret('old'), PRIVATE);
   const counters: number[] = [];
   store.onChange((snapshot) => counters.push(snapshot.secrets.size));
   renameSync(path('s'), path('s~'));
@@ -143,7 +143,7 @@ test('an editor that moves the old file away and writes a new one removes nothin
 test('a file that is deleted is removed once it is gone for 50 ms', async (t) => {
   const clock = new HeldClock();
   const { store, path } = await openTestStore(t, { clock });
-  await store.create(name('s'), secret('v'), { mode: 0o600, uid: 0, gid: 0 });
+  await store.create(name('s'), secret('v'), PRIVATE);
   unlinkSync(path('s'));
   const looked = store.rescan();
   clock.advance(49);
@@ -169,7 +169,7 @@ test('a secret that is pulled out and put back gets higher versions', async (t) 
 
 test('a change of the mode alone is a new version, of the mtime alone it is none', async (t) => {
   const { store, path } = await openTestStore(t);
-  await store.create(name('s'), secret('v'), { mode: 0o600, uid: 0, gid: 0 });
+  await store.create(name('s'), secret('v'), PRIVATE);
   utimesSync(path('s'), 5, 5);
   const touched = await until(store, (now) => now.secrets.get(name('s'))?.modifiedAtMs === 5000);
   assert.equal(touched.secrets.get(name('s'))?.version, 1);

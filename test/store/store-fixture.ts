@@ -10,6 +10,9 @@ import { openStore, type Clock, type Snapshot, type Store, type StoreOptions } f
 /** Tests that hand files to other owners skip themselves without root. */
 export const NEEDS_ROOT = process.geteuid?.() === 0 ? false : 'needs root to give files to other owners';
 
+/** Attributes that need no right to give. */
+export const PRIVATE = { mode: 0o600, uid: process.geteuid?.() as number, gid: process.getegid?.() as number };
+
 export function temporaryDirectory(t: TestContext): string {
   const directory = mkdtempSync(join(tmpdir(), 'slicer-store-'));
   t.after(() => rmSync(directory, { recursive: true, force: true }));
