@@ -51,16 +51,19 @@ function apiIssues(api: Entries, directory: string): Issue[] {
   const path: Path = ['config', 'api'];
   const bindAddress = api['bind_address'];
   if (typeof bindAddress === 'string' && bindAddress !== '' && parseBindAddress(bindAddress) === undefined) {
-    return [at([...path, 'bind_address'], 'expected an IP address, or the path of a socket that begins with / or ./ or ends in .sock')];
+    return [at([...path, 'bind_address'],
+      'expected an IP address, or the path of a socket that begins with / or ./ or ends in .sock')];
   }
   const issues: Issue[] = [];
   const { tcp, socket } = listenersOf(api);
   if (socket === undefined && api['socket_group'] !== undefined) {
-    issues.push(atKey([...path, 'socket_group'], 'is for a socket; the API listens on TCP alone, since bind_address is not the path of one'));
+    issues.push(atKey([...path, 'socket_group'],
+      'is for a socket; the API listens on TCP alone, since bind_address is not the path of one'));
   }
   const length = socket === undefined ? 0 : Buffer.byteLength(absolutePath(socket, directory));
   if (length > SOCKET_PATH_MAX_BYTES) {
-    issues.push(at([...path, 'bind_address'], `expected a socket whose absolute path is at most ${SOCKET_PATH_MAX_BYTES} bytes, got ${length}`));
+    issues.push(at([...path, 'bind_address'],
+      `expected a socket whose absolute path is at most ${SOCKET_PATH_MAX_BYTES} bytes, got ${length}`));
   }
   if (tcp !== undefined && !isLoopback(tcp) && entriesOf(api['auth'])['enabled'] === false) {
     issues.push(at([...path, 'auth', 'enabled'], `expected true, since other machines reach bind_address ${tcp}; got false`));

@@ -28,7 +28,8 @@ export function describe(value: unknown): string {
 }
 
 const expected = (rule: string) => ({
-  error: ({ input }: { input?: unknown }) => (input === undefined ? `is missing; expected ${rule}` : `expected ${rule}, got ${describe(input)}`),
+  error: ({ input }: { input?: unknown }) =>
+    (input === undefined ? `is missing; expected ${rule}` : `expected ${rule}, got ${describe(input)}`),
 });
 
 const integer = (min: number, max: number) => {
