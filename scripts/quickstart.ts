@@ -46,7 +46,7 @@ class Demonstration {
     const typed = args.map((arg) => (/^[\w@%+=:,./-]+$/.test(arg) ? arg : `'${arg}'`)).join(' ');
     console.log(`${SHELL_PROMPT}${input === undefined ? '' : `echo ${'*'.repeat(8)} | `}slicer ${typed}`);
     const stdout = this.#run(args, input);
-    for (const line of stdout.trimEnd().split('\n')) console.log(`    ${line}`);
+    if (stdout !== '') console.log(stdout.trimEnd().replaceAll(/^/gm, '    '));
     return stdout;
   }
 
