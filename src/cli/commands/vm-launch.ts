@@ -1,0 +1,98 @@
+import type { Command } from 'commander';
+import { readFile } from 'node:fs/promises';
+import { fail } from '../../errors/slicer-error.ts';
+import type { SlicerClient } from '../../client/slicer-client.ts';
+import { addConnectionOptions, clientFor } from '../connection.ts';
+import type { Context } from '../context.ts';
+import { addGrantOptions } from '../grant-options.ts';
+import { collect, durationMs, wholeNumber } from '../option-values.ts';
+import { printJson, printLine } from '../output.ts';
+
+interface Flags {
+  readonly tag?: string[];
+  readonly cpus?: number;
+  readonly ramMb?: number;
+  readonly ramGb?: number;
+  readonly userdata?: string;
+  readonly userdataFile?: string;
+  readonly wait?: true;
+  readonly waitUserdata?: true;
+  readonly timeout?: number;
+  readonly json?: true;
+}
+
+const MIB = 1024 * 1024;
+
+const EXAMPLES = `
+Without GROUP it is the only host group there is. The VM's host name is printed on stdout.
+
+Examples:
+  $ slicer vm launch --secret=api-key --wait
+  $ slicer vm launch web --secret=api-key,tls-key --tag=team=blue
+  $ slicer vm launch --no-secrets --userdata-file=setup.sh --wait-userdata --timeout=2m
+  $ VM=$(slicer vm launch --wait --json | jq -r .hostname)`;
+
+export function configure(command: Command, context: Context): void {
+  command.argument('[group]', 'the host group');
+  const grant = addGrantOptions(command, 'what the group says');
+  command
+    .option('--tag <tag>', 'a tag, to find the VM by; repeatable', collect)
+    .option('--cpus <n>', 'virtual CPUs (default: what the group says)', wholeNumber('--cpus', 1, 255))
+    .option('--ram-mb <n>', 'memory in MiB', wholeNumber('--ram-mb', 1, 16_777_216))
+    .option('--ram-gb <n>', 'memory in GiB', wholeNumber('--ram-gb', 1, 16_384))
+    .option('--userdata <script>', 'a script that the VM runs once, after its secrets are in place')
+    .option('--userdata-file <path>', 'a file that holds that script')
+    .option('--wait', 'return once the secrets are in place')
+    .option('--wait-userdata', 'return once userdata has run too')
+    .option('--timeout <duration>', 'how long to wait; past it the VM is deleted (default: 30s)', durationMs('--timeout'))
+    .option('--json', 'print what the API answers');
+  addConnectionOptions(command)
+    .addHelpText('after', EXAMPLES)
+    .action(async (group: string | undefined, flags: Flags) => {
+      const client = clientFor(command, context);
+      const secrets = grant();
+      const ramBytes = ramBytesOf(flags);
+      const userdata = await userdataOf(flags);
+      const wait = flags.waitUserdata ? 'userdata' : flags.wait ? 'agent' : undefined;
+      if (wait === undefined && flags.timeout !== undefined) throw fail('usage', '--timeout needs --wait or --wait-userdata');
+      const node = await client.launchNode(
+        group ?? (await onlyGroup(client)),
+        {
+          ...(flags.cpus === undefined ? {} : { cpus: flags.cpus }),
+          ...(ramBytes === undefined ? {} : { ram_bytes: ramBytes }),
+          ...(userdata === undefined ? {} : { userdata }),
+          ...(flags.tag === undefined ? {} : { tags: flags.tag }),
+          ...(secrets === undefined ? {} : { secrets }),
+        },
+        { ...(wait === undefined ? {} : { wait }), ...(flags.timeout === undefined ? {} : { timeoutMs: flags.timeout }) },
+      );
+      if (flags.json) printJson(context, node);
+      else printLine(context, node.hostname);
+    });
+}
+
+async function onlyGroup(client: SlicerClient): Promise<string> {
+  const names = (await client.listGroups()).map(({ name }) => name);
+  const [only] = names;
+  if (only === undefined) throw fail('group_not_found', 'the daemon has no host group', 'add one to config.host_groups');
+  if (names.length > 1) throw fail('usage', `there are several host groups: ${names.join(', ')}`, `slicer vm launch ${only}`);
+  return only;
+}
+
+function ramBytesOf({ ramMb, ramGb }: Flags): number | undefined {
+  if (ramMb !== undefined && ramGb !== undefined) throw fail('usage', '--ram-mb and --ram-gb exclude each other');
+  if (ramMb !== undefined) return ramMb * MIB;
+  return ramGb === undefined ? undefined : ramGb * 1024 * MIB;
+}
+
+async function userdataOf({ userdata, userdataFile }: Flags): Promise<string | undefined> {
+  if (userdata !== undefined && userdataFile !== undefined) {
+    throw fail('usage', '--userdata and --userdata-file exclude each other');
+  }
+  if (userdataFile === undefined) return userdata;
+  try {
+    return await readFile(userdataFile, 'utf8');
+  } catch (error) {
+    throw fail('not_found', `cannot read "${userdataFile}" (${(error as NodeJS.ErrnoException).code})`);
+  }
+}

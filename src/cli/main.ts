@@ -1,0 +1,52 @@
+// The command `slicer`. Whatever happens, what the user sees is lines of facts and hints, and the exit
+// code says which kind of failure it was; a stack is shown only with --debug.
+import { CATALOGUE } from '../errors/catalogue.ts';
+import { SlicerError } from '../errors/slicer-error.ts';
+import type { Context } from './context.ts';
+import { sayError } from './output.ts';
+import { runProgram } from './program.ts';
+
+// Streams are opened when they are used: each takes a while, and a pipe stays with its other reader.
+const context: Context = {
+  argv: process.argv.slice(2),
+  env: process.env,
+  get stdin() {
+    return process.stdin;
+  },
+  get stdout() {
+    return quietly(process.stdout);
+  },
+  get stderr() {
+    return quietly(process.stderr);
+  },
+  exitCode: 0,
+};
+
+/** A reader that has seen enough (`slicer vm logs web-1 | head`) is no error. */
+function quietly(stream: NodeJS.WriteStream): NodeJS.WriteStream {
+  if (stream.listenerCount('error') === 0) {
+    stream.on('error', ({ code }: NodeJS.ErrnoException) => process.exit(code === 'EPIPE' ? context.exitCode : 1));
+  }
+  return stream;
+}
+
+runProgram(context)
+  .catch(report)
+  .finally(() => {
+    process.exitCode = context.exitCode;
+  });
+
+function report(error: unknown): void {
+  const known = asSlicerError(error);
+  context.exitCode = known === undefined ? 1 : CATALOGUE[known.code].exit;
+  sayError(context, known ?? new SlicerError([{ code: 'internal', message: describe(error), hint: 'run it with --debug for more' }]));
+  const words = context.argv.slice(0, context.argv.includes('--') ? context.argv.indexOf('--') : undefined);
+  if (words.includes('--debug')) context.stderr.write(`${(error as Error).stack}\n`);
+}
+
+/** Each command is a bundle of its own with its own copy of the class, so `instanceof` would not do. */
+function asSlicerError(error: unknown): SlicerError | undefined {
+  return error instanceof Error && error.name === 'SlicerError' ? (error as SlicerError) : undefined;
+}
+
+const describe = (error: unknown): string => (error instanceof Error ? error.message : String(error));

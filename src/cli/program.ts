@@ -1,0 +1,103 @@
+// Builds the tree of commands from the table, runs what was typed, and turns commander's complaints
+// into Slicer's errors: a fact and a hint.
+import { Command, CommanderError } from 'commander';
+import { type Problem, SlicerError } from '../errors/slicer-error.ts';
+import { COMMANDS, type CommandEntry, GROUPS } from './command-table.ts';
+import { addConnectionOptions } from './connection.ts';
+import type { Context } from './context.ts';
+
+const EXAMPLES = `
+Examples:
+  $ slicer new web > slicer.yaml
+  $ sudo slicer up
+  $ echo "my-api-key" | sudo slicer secret create api-key
+  $ sudo slicer vm launch --secret=api-key --wait
+  $ sudo slicer vm exec web-1 -- ls -l /run/slicer/secrets
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no daemon answers, 4 not found, 5 conflict,
+6 not allowed, 7 not in time. slicer vm exec ends with the code of the command it ran.`;
+
+/** Throws SlicerError, usage included. Help and version end normally. */
+export async function runProgram(context: Context): Promise<void> {
+  const program = buildProgram(context);
+  try {
+    await program.parseAsync([...context.argv], { from: 'user' });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    if (error.exitCode === 0) return;
+    if (error.code === 'commander.help') {
+      context.exitCode = 2;
+      return;
+    }
+    throw usageError(error);
+  }
+}
+
+function buildProgram(context: Context): Command {
+  const program = prepare(new Command('slicer'), context, 'gets secrets into microVMs').enablePositionalOptions();
+  addConnectionOptions(program).option('--debug', 'show where an error comes from').addHelpText('after', EXAMPLES);
+  const entries = new Map<Command, CommandEntry>();
+  const configure = async (_parent: Command, command: Command): Promise<void> => {
+    const entry = entries.get(command);
+    if (entry === undefined) return;
+    (await entry.load()).configure(command, context);
+    command.option('--debug', 'show where an error comes from');
+  };
+  program.hook('preSubcommand', configure);
+
+  const groups = new Map<string, Command>();
+  for (const entry of COMMANDS) {
+    const [first, second] = entry.words;
+    const parent = second === undefined ? program : (groups.get(first) ?? addGroup(program, first, context));
+    if (second !== undefined && !groups.has(first)) groups.set(first, parent.hook('preSubcommand', configure));
+    const command = prepare(new Command(second ?? first), context, entry.summary);
+    if (entry.alias !== undefined) command.alias(entry.alias);
+    parent.addCommand(command);
+    entries.set(command, entry);
+  }
+  return program;
+}
+
+function addGroup(program: Command, name: string, context: Context): Command {
+  const group = prepare(new Command(name), context, GROUPS[name] ?? '').enablePositionalOptions();
+  program.addCommand(group);
+  return group;
+}
+
+function prepare(command: Command, context: Context, description: string): Command {
+  return command
+    .description(description)
+    .helpOption('-h, --help', 'show this help')
+    .configureHelp({ subcommandTerm: (sub) => sub.name() + (sub.alias() === undefined ? '' : `, ${sub.alias()}`) })
+    .configureOutput({
+      writeOut: (text) => context.stdout.write(text),
+      writeErr: (text) => context.stderr.write(text),
+      outputError: () => {},
+    })
+    .exitOverride((error) => {
+      commandOf.set(error, command);
+      throw error;
+    });
+}
+
+/** Which command a complaint is about, for the hint. */
+const commandOf = new WeakMap<CommanderError, Command>();
+
+function usageError(error: CommanderError): SlicerError {
+  const [fact = '', suggestion] = withoutValue(error.message).replace(/^error: /, '').split('\n');
+  const problem: Problem = {
+    code: 'usage',
+    message: fact.replaceAll("'", '"').replace(/^(.*)\. Expected (.*)\.$/, '$1: expected $2').replace(/\.$/, ''),
+    hint: suggestion === undefined ? `${pathOf(commandOf.get(error))} --help` : suggestion.replace(/^\(Did you mean (.*)\?\)$/, 'did you mean $1?'),
+  };
+  return new SlicerError([problem]);
+}
+
+/** `--form-literal=VALUE` and `-pVALUE` are unknown options with a value that must not be shown. */
+function withoutValue(message: string): string {
+  return message.replace(/^(error: unknown option '(?:--[^=\s']*|-[^-]?))[^]*?'(\n\(Did you mean [^\n]*\?\))?$/, "$1'$2");
+}
+
+function pathOf(command: Command | null | undefined): string {
+  return command === null || command === undefined ? 'slicer' : command.parent === null ? command.name() : `${pathOf(command.parent)} ${command.name()}`;
+}
