@@ -77,7 +77,11 @@ export async function send(
       reject(signal?.aborted ? signal.reason : connectionLost(error, formatAddress(address)));
     });
     if (body === undefined) request.end(payload);
-    else void pump(body, request);
+    else {
+      // The daemon is to answer before the first byte of the body is there, which may be never.
+      request.flushHeaders();
+      void pump(body, request);
+    }
   });
   const status = response.statusCode ?? 0;
   if (status >= 200 && status < 300) return response;

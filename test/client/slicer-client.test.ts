@@ -148,6 +148,11 @@ test('a command that ends without reading its stdin ends the call', async () => 
   assert.equal(exitCode, 3);
 });
 
+test('a command that waits for no stdin is started though none comes', async () => {
+  const { exitCode } = await run({ command: ['sh', '-c', 'exit 4'], stdin: new Readable({ read() {} }) });
+  assert.equal(exitCode, 4);
+});
+
 test('leaving the iteration ends the command', async () => {
   const ended = once(api.ended, 'ended');
   for await (const event of client.exec('web-1', { command: ['sleep', '600'] })) if (event.type === 'started') break;
