@@ -10,16 +10,18 @@ interface Flags {
 }
 
 const EXAMPLES = `
+Prints a configuration with one host group, with comments on everything that can be set.
+
 Examples:
   $ slicer new web > slicer.yaml
-  $ slicer new web --count=3 --ram-mb=1024 > slicer.yaml`;
+  $ slicer new ci --cpus=2 --ram-mb=2048 --count=3 > slicer.yaml`;
 
 export function configure(command: Command, context: Context): void {
   command
     .argument('<group>', 'name of the host group; its VMs are GROUP-1, GROUP-2 and so on')
-    .option('--count <n>', 'VMs that slicer up starts (default: 0)', wholeNumber('--count', 0, 1000))
-    .option('--cpus <n>', 'virtual CPUs of each (default: 1)', wholeNumber('--cpus', 1, 255))
-    .option('--ram-mb <n>', 'memory of each in MiB (default: 512)', wholeNumber('--ram-mb', 64, 16_777_216))
+    .option('--count <n>', 'VMs that `slicer up` starts', wholeNumber('--count', 0, 1000))
+    .option('--cpus <n>', 'virtual CPUs of a VM', wholeNumber('--cpus', 1, 255))
+    .option('--ram-mb <n>', 'memory of a VM in MiB', wholeNumber('--ram-mb', 64, 4_194_304))
     .addHelpText('after', EXAMPLES)
     .action((group: string, { count, cpus, ramMb }: Flags) => {
       context.stdout.write(renderNewConfig(group, {
