@@ -62,7 +62,7 @@ export interface LaunchRequest {
   readonly ramBytes: number;
   readonly kernel: string;
   readonly initrd: string;
-  /** The kernel's command line: world-readable in the guest. */
+  /** The kernel's command line, world-readable in the guest; `slicer.hostname=HOSTNAME` is put before it. */
   readonly cmdline: string;
   readonly network: 'none' | 'user';
   readonly grant: Grant;

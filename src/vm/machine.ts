@@ -199,7 +199,7 @@ export class Machine {
         ramBytes: request.ramBytes,
         kernel: request.kernel,
         initrd: request.initrd,
-        cmdline: request.cmdline,
+        cmdline: `slicer.hostname=${this.hostname} ${request.cmdline}`,
         network: request.network,
         accelerator,
         guestCid: this.#record.guest_cid,

@@ -21,6 +21,7 @@ const START_LIMIT_MS = 60_000;
 const READY_POLL_MS = 5;
 /** Between asking a VM's process to end and forcing it: what they need is milliseconds. */
 const END_GRACE_MS = 3_000;
+const END_NEWS_MS = 500;
 const COMPLAINT_LINES = 5;
 
 export interface StartRequest {
@@ -56,7 +57,7 @@ export async function startVm(request: StartRequest, parts: StartParts, signal: 
       await Promise.race([waitForListener(plan.readySocket, limit), ...processes.map(failAtEnd)]);
     }
     const control = await Promise.race([
-      parts.vmm.connect(request.spec.sockets, limit), ...processes.map(failAtEnd),
+      lateToFail(parts.vmm.connect(request.spec.sockets, limit)), ...processes.map(failAtEnd),
     ]);
     log.sink.destroy();
     return { processes, control };
@@ -129,6 +130,16 @@ function isListening(table: string, path: string): boolean {
 
 async function failAtEnd(process: WatchedProcess): Promise<never> {
   throw new Error(`${process.identity.role} ${await process.ended}`);
+}
+
+/** A VMM that ends closes its sockets a moment before its end is known, which says more. */
+async function lateToFail<T>(connecting: Promise<T>): Promise<T> {
+  try {
+    return await connecting;
+  } catch (error) {
+    await delay(END_NEWS_MS);
+    throw error;
+  }
 }
 
 function launchFailed(name: string, step: string, cause: Error, complaints: readonly string[]): SlicerError {

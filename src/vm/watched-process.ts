@@ -1,6 +1,6 @@
 // Processes of a VM, started so that they outlive the one who starts them: each leads a session of its
-// own, has no terminal, holds no descriptor that it was not given, and leaves no core dump (it would
-// hold the guest's memory, and secrets with it).
+// own, has no terminal, sees nothing of this one's environment, and leaves no core dump (it would hold
+// the guest's memory, and secrets with it).
 import { spawn, type StdioOptions } from 'node:child_process';
 import type { Readable, Writable } from 'node:stream';
 import { isAlive, PROCESS_MARK, startTimeOf } from './process-table.ts';

@@ -18,7 +18,7 @@ const FIRST_INHERITED = 3;
  * Without cmpxchg16b under emulation: QEMU 7.2 (Debian 12) computes its flags from stale state, and about
  * one guest in ten that uses it dies of a double fault or hangs. Linux does without, at the same speed.
  */
-const CPU = { kvm: 'host', tcg: 'qemu64,-cx16' } as const;
+const CPU = { kvm: 'host', tcg: 'qemu64,-cx16,+rdrand' } as const;
 
 export function qemuVmm(programs: QemuPrograms): Vmm {
   return {

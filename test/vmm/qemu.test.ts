@@ -42,7 +42,7 @@ test('a VM is its VSOCK device and then QEMU, with exactly these options', () =>
       '-display none',
       '-sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny',
       '-machine q35,accel=tcg,memory-backend=memory,smbios-entry-point-type=32,usb=off,vmport=off,dump-guest-core=off',
-      '-cpu qemu64,-cx16',
+      '-cpu qemu64,-cx16,+rdrand',
       '-smp 2',
       '-m 512M',
       '-object memory-backend-memfd,id=memory,size=512M,share=on',
