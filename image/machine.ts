@@ -11,7 +11,7 @@ export type Purpose = 'run' | 'build' | 'test';
 interface Part {
   readonly purpose: Purpose;
   readonly packages: readonly string[];
-  /** Completes "… : it". */
+  /** Completes "it …". */
   readonly why: string;
   readonly isThere: () => boolean | Promise<boolean>;
 }
@@ -52,8 +52,8 @@ export async function missingParts(purposes: readonly Purpose[], parts: readonly
 }
 
 /**
- * Installs what this machine lacks for these purposes. `say` gets one line a part before anything happens,
- * then what apt does. Throws missing_part where Slicer can't install it, with the command that does.
+ * Installs what this machine lacks for these purposes. `say` gets one line with all of it before anything
+ * happens, then what apt does. Throws missing_part where Slicer can't install it, with the command that does.
  */
 export async function ensureMachine(purposes: readonly Purpose[], say: (line: string) => void): Promise<void> {
   const missing = await missingParts(purposes);
@@ -64,7 +64,7 @@ export async function ensureMachine(purposes: readonly Purpose[], say: (line: st
     throw fail('missing_part', `this machine lacks ${packages.join(', ')}, and has no apt-get to install them with`, 'use Debian 12 or 13');
   }
   if (process.geteuid?.() !== 0) throw fail('missing_part', `this machine lacks ${packages.join(', ')}; only root can install them`, hint);
-  for (const part of missing) say(`installing ${part.packages.join(', ')}: ${part.why}`);
+  say(`installing ${missing.map((part) => `${part.packages.join(' and ')} (${part.why})`).join(', ')}`);
   const environment = { DEBIAN_FRONTEND: 'noninteractive' };
   // Somebody else's apt, such as the one of a machine's first boot, ends sooner or later.
   const wait = ['-o', 'DPkg::Lock::Timeout=300'];

@@ -1,5 +1,5 @@
-// Shows what a script does, step by step, each with the time it took. On a terminal a running step's last
-// word is shown and replaced; elsewhere one line tells that a long step began.
+// Shows what a script does, step by step, each with the time it took. The first thing that a step says stays:
+// why it takes a while. What it says after that is progress, which a terminal replaces and a log gets a little of.
 import { errorLines, fail, SlicerError, throwIfAny } from '../src/errors/slicer-error.ts';
 
 export interface StageOutput {
@@ -28,29 +28,29 @@ export interface Stages {
 
 const NAME_WIDTH = 44;
 const ERASE_LINE = '\r\x1b[K';
+const PROGRESS_EVERY_MS = 5000;
 
 export function beginStages(options: StagesOptions = {}): Stages {
   const { output = process.stdout, now = () => performance.now(), shownFromMs = 0 } = options;
   const begun = now();
   const print = (line: string) => output.write(`${output.isTTY ? ERASE_LINE : ''}${line}\n`);
-  const note = (line: string) => {
-    if (output.isTTY) output.write(ERASE_LINE + line.slice(0, (output.columns ?? 80) - 1));
-  };
   return {
     elapsedMs: () => now() - begun,
     run: async (name, work) => {
       const start = now();
-      let said = false;
-      const say: Say = (line) => {
-        // The first word of a step tells why it takes a while; the others are progress.
-        if (!said && !output.isTTY) print(`  ${name}: ${line}`);
-        said = true;
-        note(`  ${name}: ${line}`);
+      let printed: number | undefined;
+      const say: Say = (progress) => {
+        const line = `  ${name}: ${progress}`;
+        if (printed !== undefined && output.isTTY) output.write(ERASE_LINE + line.slice(0, (output.columns ?? 80) - 1));
+        else if (printed === undefined || now() - printed >= PROGRESS_EVERY_MS) {
+          print(line);
+          printed = now();
+        }
       };
       try {
         const result = await work(say);
         const took = now() - start;
-        if (said || took >= shownFromMs) print(`  ${name.padEnd(NAME_WIDTH)} ${seconds(took)}`);
+        if (printed !== undefined || took >= shownFromMs) print(`  ${name.padEnd(NAME_WIDTH)} ${seconds(took)}`);
         return result;
       } catch (error) {
         print(`  ${name.padEnd(NAME_WIDTH)} failed after ${seconds(now() - start)}`);
