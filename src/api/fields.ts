@@ -7,6 +7,7 @@ import { parseSecretName, SECRET_NAME_MAX_LENGTH, SECRET_NAME_RULE } from '../se
 import { Secret, SECRET_MAX_BYTES } from '../secret/secret.ts';
 import { decodeBase64 } from './base64.ts';
 import { DURATION_RULE, parseDurationMs } from './duration.ts';
+import { HOSTNAME, HOSTNAME_RULE } from './hostname.ts';
 
 /** The message of an issue: the field's path stands before it (see problems.ts). */
 export const must = (rule: string): { error: (issue: { input?: unknown }) => string } => ({
@@ -99,10 +100,9 @@ export const repeated = z
 /** Whatever names a VM or a group in a path: what is not known is not found, however it is spelt. */
 export const pathSegment = z.string().min(1);
 
-export const HOSTNAME_RULE = 'a DNS label: 1 to 63 of a-z 0-9 -, not beginning or ending with -';
 export const hostname = z
   .string(must(HOSTNAME_RULE))
-  .regex(/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/, must(HOSTNAME_RULE))
+  .regex(HOSTNAME, must(HOSTNAME_RULE))
   .openapi({ example: 'web-1' });
 
 export const timestamp = z.iso.datetime({ offset: true }).openapi({ format: 'date-time', example: '2025-12-08T11:12:00.000Z' });

@@ -1,6 +1,7 @@
 // Builds the tree of commands from the table, runs what was typed, and turns commander's complaints
 // into Slicer's errors: a fact and a hint.
 import { Command, CommanderError } from 'commander';
+import { VERSION_LINE } from '../api/version.ts';
 import { type Problem, SlicerError } from '../errors/slicer-error.ts';
 import { COMMANDS, type CommandEntry, GROUPS } from './command-table.ts';
 import { addConnectionOptions } from './connection.ts';
@@ -35,7 +36,7 @@ export async function runProgram(context: Context): Promise<void> {
 
 function buildProgram(context: Context): Command {
   const program = prepare(new Command('slicer'), context, 'gets secrets into microVMs').enablePositionalOptions();
-  addConnectionOptions(program).option('--debug', 'show where an error comes from').addHelpText('after', EXAMPLES);
+  addConnectionOptions(program.version(VERSION_LINE, '-V, --version', 'show the version')).option('--debug', 'show where an error comes from').addHelpText('after', EXAMPLES);
   const entries = new Map<Command, CommandEntry>();
   const configure = async (_parent: Command, command: Command): Promise<void> => {
     const entry = entries.get(command);

@@ -13,6 +13,7 @@ import type { SecretName } from '../../secret/name.ts';
 import { openStore, type Store } from '../../store/store.ts';
 import { addConnectionOptions, clientFor, hasUrl } from '../connection.ts';
 import type { Context } from '../context.ts';
+import { HOSTNAME, HOSTNAME_RULE } from '../../api/hostname.ts';
 import { addGrantOptions } from '../grant-options.ts';
 import { say, warn } from '../output.ts';
 
@@ -43,6 +44,7 @@ export function configure(command: Command, context: Context): void {
   addConnectionOptions(command)
     .addHelpText('after', EXAMPLES)
     .action(async ({ name, vsock, secretsDir }: Flags) => {
+      if (!HOSTNAME.test(name)) throw fail('usage', `--name must be ${HOSTNAME_RULE}`);
       const names = grant();
       const vsockPath = resolve(vsock);
       if (!hasUrl(command, context)) return serve(context, name, vsockPath, names, secretsDir ?? DEFAULT_SECRETS_DIR);
@@ -63,7 +65,7 @@ async function serve(context: Context, hostname: string, vsockPath: string, name
   const store = await openStore(secretsDir);
   try {
     for (const name of names ?? []) {
-      if (!store.snapshot().secrets.has(name)) throw fail('secret_not_found', `there is no secret "${name}" in "${secretsDir}"`);
+      if (!store.snapshot().secrets.has(name)) throw fail('secret_not_found', `there is no secret "${name}" in "${secretsDir}"`, `ls ${secretsDir}`);
     }
     const vm = await startLiveVm(
       store,

@@ -18,8 +18,8 @@ const SHELL = '/bin/sh';
 
 const EXAMPLES = `
 The command runs as root unless --uid says otherwise, with no shell in between unless --shell does.
-Standard input is passed on unless it is a terminal; stdout and stderr come back apart, byte for byte.
-The exit code is the command's; Ctrl+C ends it.
+Standard input is passed on unless it is a terminal; stdout and stderr come back apart, byte for
+byte. The exit code is the command's; Ctrl+C ends it.
 
 Examples:
   $ slicer vm exec web-1 -- ls -l /run/slicer/secrets
