@@ -2,7 +2,8 @@
 // when asked to. A VM that is not ready in time is deleted: a launch that was answered with an error
 // leaves nothing behind.
 import type { HostGroup } from '../config/config.ts';
-import { fail } from '../errors/slicer-error.ts';
+import { fail, SlicerError } from '../errors/slicer-error.ts';
+import { withDeadline } from '../live/deadline.ts';
 import type { Store } from '../store/store.ts';
 import type { LaunchedVm, Vms } from '../vm/contract.ts';
 import { planLaunch, type LaunchWish } from './launch-plan.ts';
@@ -38,30 +39,34 @@ export async function launchVm(parts: LaunchParts, group: HostGroup, wish: Launc
 }
 
 /** Throws wait_timeout, with the VM deleted, and launch_failed when it ended by itself. */
-export async function waitUntilReady({ vms, live }: LaunchParts, hostname: string, { goal, timeoutMs }: Wait): Promise<void> {
+export async function waitUntilReady(parts: LaunchParts, hostname: string, { goal, timeoutMs }: Wait): Promise<void> {
+  const { vms, live } = parts;
   const ended = new AbortController();
   const check = (): void => {
     const vm = vms.get(hostname);
     if (vm === undefined) ended.abort(fail('launch_failed', `vm "${hostname}" was deleted while it started`));
-    else if (vm.status !== 'starting' && vm.status !== 'running') {
+    else if (vm.status === 'stopped' || vm.status === 'failed') {
       ended.abort(fail('launch_failed', `vm "${hostname}" ended before it was ready: ${vm.reason ?? vm.status}`, `slicer vm logs ${hostname}`));
     }
   };
   const stop = vms.onChange((changed) => {
     if (changed === hostname) check();
   });
-  const timeout = AbortSignal.timeout(timeoutMs);
-  const signal = AbortSignal.any([ended.signal, timeout]);
+  const late = (): SlicerError => fail('wait_timeout',
+    `vm "${hostname}" was not ready within ${timeoutMs / 1000}s and was deleted: ${whatIsMissing(parts, hostname)}`,
+    'launch it without --wait, and see: slicer vm logs');
+  check();
   try {
-    check();
-    await live.get(hostname)?.whenSynced(signal);
-    if (goal === 'userdata') await userdataEnd(vms, hostname, signal);
+    await withDeadline(timeoutMs, late, [ended.signal], async (signal) => {
+      signal.throwIfAborted();
+      await live.get(hostname)?.whenSynced(signal);
+      if (goal === 'userdata') await userdataEnd(vms, hostname, signal);
+    });
   } catch (error) {
-    if (!timeout.aborted || ended.signal.aborted) throw ended.signal.aborted ? ended.signal.reason : error;
-    const state = whatIsMissing({ vms, live }, hostname);
-    await vms.delete(hostname);
-    throw fail('wait_timeout', `vm "${hostname}" was not ready within ${timeoutMs / 1000}s and was deleted: ${state}`,
-      'launch it without --wait, and see: slicer vm logs');
+    // The channel ends with the VM, and may tell of it first.
+    if (ended.signal.aborted) throw ended.signal.reason;
+    if (error instanceof SlicerError && error.code === 'wait_timeout') await vms.delete(hostname);
+    throw error;
   } finally {
     stop();
   }

@@ -4,13 +4,21 @@ import type { SecretName } from '../secret/name.ts';
 import { routes } from '../api/routes.ts';
 import type { Delivery, SecretInfo } from '../api/secrets.ts';
 import type { Store, StoredSecret } from '../store/store.ts';
-import { waitForDelivery } from './delivery-wait.ts';
+import { watchDelivery } from './delivery-wait.ts';
 import type { LiveVms } from './live-vms.ts';
 import type { Attach } from './router.ts';
 
 export function attachSecretRoutes(attach: Attach, store: Store, live: LiveVms): void {
-  const delivery = async (name: SecretName, counter: number, waitMs: number | undefined): Promise<{ delivery?: Delivery }> =>
-    waitMs === undefined ? {} : { delivery: await waitForDelivery(live.granted(name), name, counter, waitMs) };
+  /** Makes a change, and says where it stands when it was waited for. */
+  const change = async <T>(
+    name: SecretName,
+    waitMs: number | undefined,
+    make: () => Promise<T>,
+  ): Promise<{ made: T; delivery: { delivery?: Delivery } }> => {
+    const delivered = waitMs === undefined ? undefined : watchDelivery(live, name, waitMs);
+    const made = await make();
+    return { made, delivery: delivered === undefined ? {} : { delivery: await delivered(store.snapshot().counter) } };
+  };
 
   attach(routes.listSecrets, async () => {
     const secrets = [...store.snapshot().secrets.values()];
@@ -18,18 +26,18 @@ export function attachSecretRoutes(attach: Attach, store: Store, live: LiveVms):
   });
 
   attach(routes.createSecret, async ({ body: { name, value, attributes }, query }) => {
-    const secret = await store.create(name, value, attributes);
-    return { ...secretInfo(secret), ...await delivery(name, secret.version, query.wait) };
+    const { made, delivery } = await change(name, query.wait, () => store.create(name, value, attributes));
+    return { ...secretInfo(made), ...delivery };
   });
 
   attach(routes.updateSecret, async ({ params: { name }, body, query }) => {
-    const secret = await store.update(name, body);
-    return { ...secretInfo(secret), ...await delivery(name, secret.version, query.wait) };
+    const { made, delivery } = await change(name, query.wait, () => store.update(name, body));
+    return { ...secretInfo(made), ...delivery };
   });
 
   attach(routes.removeSecret, async ({ params: { name }, query }) => {
-    await store.remove(name);
-    return { name, ...await delivery(name, store.snapshot().counter, query.wait) };
+    const { delivery } = await change(name, query.wait, () => store.remove(name));
+    return { name, ...delivery };
   });
 
   attach(routes.storeState, async () => {

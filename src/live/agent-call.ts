@@ -1,24 +1,25 @@
 // One call to the agent in a guest, over a connection on which both sides proved the session key.
 import { fail } from '../errors/slicer-error.ts';
-import type { AgentConnection } from './agent-connection.ts';
-import { parseAnswer } from './agent-connection.ts';
-import { agentProtocol } from './agent-dial.ts';
+import { parseAnswer, type AgentConnection, type AgentRequest, type AgentResponse } from './agent-connection.ts';
+import { agentProtocol, late } from './agent-dial.ts';
 import type { AgentCall } from './contract.ts';
+import { withDeadline } from './deadline.ts';
 import { execSession } from './exec-session.ts';
 import { health } from './guest-messages.ts';
 import type { LiveLimits } from './limits.ts';
 
 export function agentCall(connection: AgentConnection, authorization: string, limits: LiveLimits): AgentCall {
   const headers = { Authorization: authorization };
-  const signal = (): AbortSignal => AbortSignal.timeout(limits.answerMs);
+  const ask = (request: Omit<AgentRequest, 'headers' | 'signal'>): Promise<AgentResponse> =>
+    withDeadline(limits.answerMs, late, [], (signal) => connection.request({ ...request, headers, signal }));
   return {
     async health() {
-      const { status, body } = await connection.request({ method: 'GET', target: '/v1/health', headers, signal: signal() });
+      const { status, body } = await ask({ method: 'GET', target: '/v1/health' });
       if (status !== 200) throw answeredWith(status);
       return parseAnswer(health, body);
     },
     async exec(request) {
-      const { status } = await connection.request({ method: 'POST', target: '/v1/exec', headers, body: request, signal: signal() });
+      const { status } = await ask({ method: 'POST', target: '/v1/exec', body: request });
       if (status !== 101) throw answeredWith(status);
       return execSession(connection, limits.outputBacklogBytes);
     },

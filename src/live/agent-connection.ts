@@ -5,7 +5,7 @@ import type { z } from 'zod';
 import { SlicerError } from '../errors/slicer-error.ts';
 import { asciiBytes, encodeHead, MessageReader, statusOf, WireError } from '../wire/http.ts';
 import { JSON_MAX_BYTES } from '../wire/protocol.ts';
-import { agentProtocol, dialAgent, reasonOf, unreachable } from './agent-dial.ts';
+import { agentProtocol, dialAgent, unreachable } from './agent-dial.ts';
 
 export interface AgentRequest {
   readonly method: 'GET' | 'POST' | 'PUT';
@@ -55,8 +55,8 @@ export class AgentConnection {
   /** One request and its answer, of at most JSON_MAX_BYTES. Throws agent_unreachable, agent_protocol, or the signal's reason. */
   async request({ method, target, headers = {}, body, signal }: AgentRequest): Promise<AgentResponse> {
     if (this.#ended !== undefined) throw this.#ended;
-    if (signal.aborted) this.#end(reasonOf(signal));
-    const onAbort = (): void => this.#end(reasonOf(signal));
+    if (signal.aborted) this.#end(signal.reason as Error);
+    const onAbort = (): void => this.#end(signal.reason as Error);
     signal.addEventListener('abort', onAbort);
     const bytes = body === undefined ? Buffer.alloc(0) : Buffer.from(JSON.stringify(body));
     const length = body === undefined ? {} : { 'Content-Type': 'application/json', 'Content-Length': bytes.byteLength };

@@ -14,11 +14,7 @@ export const unreachable = (why: string): SlicerError =>
 export const agentProtocol = (what: string): SlicerError =>
   fail('agent_protocol', `the agent in the guest breaks the protocol: ${what}`);
 
-/** Why a signal ended something: its reason, or for a deadline that passed the error that says so. */
-export function reasonOf(signal: AbortSignal): Error {
-  const reason = signal.reason as Error;
-  return reason.name === 'TimeoutError' ? unreachable('no answer in time') : reason;
-}
+export const late = (): SlicerError => unreachable('no answer in time');
 
 /**
  * A socket to the agent, and the bytes that came after the answer. Throws agent_unreachable,
@@ -26,7 +22,7 @@ export function reasonOf(signal: AbortSignal): Error {
  */
 export function dialAgent(vsockPath: string, signal: AbortSignal): Promise<{ socket: Socket; rest: Buffer }> {
   return new Promise((resolve, reject) => {
-    if (signal.aborted) return reject(reasonOf(signal));
+    if (signal.aborted) return reject(signal.reason);
     const socket = connect(vsockPath);
     let answer = '';
     const settle = (): void => {
@@ -39,7 +35,7 @@ export function dialAgent(vsockPath: string, signal: AbortSignal): Promise<{ soc
       socket.destroy();
       reject(error);
     };
-    const onAbort = (): void => refuse(reasonOf(signal));
+    const onAbort = (): void => refuse(signal.reason as Error);
     signal.addEventListener('abort', onAbort);
     socket.on('error', (error: NodeJS.ErrnoException) => refuse(unreachable(error.code ?? 'the connection failed')));
     socket.on('close', () => refuse(unreachable('nobody listens in the guest')));

@@ -1,11 +1,13 @@
 // The session with one guest's agent: who holds the key, and the dials that bring a new one. A guest may
 // ask as often as it likes; it is dialled one at a time and at a bounded rate.
+import { fail } from '../errors/slicer-error.ts';
 import type { Secret } from '../secret/secret.ts';
 import { AgentConnection } from './agent-connection.ts';
+import { late } from './agent-dial.ts';
+import { withDeadline } from './deadline.ts';
 import { authorizeCall, offerSession } from './handshake.ts';
 import type { LiveLimits } from './limits.ts';
 import { TokenBucket } from './token-bucket.ts';
-import { fail } from '../errors/slicer-error.ts';
 
 export interface SessionKeeperParts {
   readonly vsockPath: string;
@@ -62,15 +64,16 @@ export class SessionKeeper {
   async prove(signal: AbortSignal): Promise<{ connection: AgentConnection; authorization: string }> {
     const key = this.#key;
     if (key === undefined) throw fail('agent_not_ready', 'the agent in the guest has no session yet', 'try again in a second');
-    const both = AbortSignal.any([signal, this.#deadline()]);
-    const connection = await AgentConnection.dial(this.#parts.vsockPath, both);
-    try {
-      const authorization = await authorizeCall(connection, key, this.#parts.randomHex, both);
-      return { connection, authorization };
-    } catch (error) {
-      connection.close();
-      throw error;
-    }
+    return this.#inTime([signal], async (inTime) => {
+      const connection = await AgentConnection.dial(this.#parts.vsockPath, inTime);
+      try {
+        const authorization = await authorizeCall(connection, key, this.#parts.randomHex, inTime);
+        return { connection, authorization };
+      } catch (error) {
+        connection.close();
+        throw error;
+      }
+    });
   }
 
   close(): void {
@@ -89,22 +92,23 @@ export class SessionKeeper {
     } while (this.#again && !this.#closing.signal.aborted && this.#rate.take() === 0);
   }
 
-  async #offerOnce(): Promise<boolean> {
+  #offerOnce(): Promise<boolean> {
     const { vsockPath, bootToken, randomHex, onSession } = this.#parts;
-    const signal = this.#deadline();
-    const connection = await AgentConnection.dial(vsockPath, signal);
-    try {
-      const token = bootToken === undefined ? '' : Buffer.from(bootToken.reveal()).toString('latin1');
-      return await offerSession(connection, token, randomHex, (key) => {
-        this.#key = key;
-        onSession();
-      }, signal);
-    } finally {
-      connection.close();
-    }
+    const token = bootToken === undefined ? '' : Buffer.from(bootToken.reveal()).toString('latin1');
+    return this.#inTime([], async (signal) => {
+      const connection = await AgentConnection.dial(vsockPath, signal);
+      try {
+        return await offerSession(connection, token, randomHex, (key) => {
+          this.#key = key;
+          onSession();
+        }, signal);
+      } finally {
+        connection.close();
+      }
+    });
   }
 
-  #deadline(): AbortSignal {
-    return AbortSignal.any([this.#closing.signal, AbortSignal.timeout(this.#parts.limits.handshakeMs)]);
+  #inTime<T>(parents: readonly AbortSignal[], work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    return withDeadline(this.#parts.limits.handshakeMs, late, [...parents, this.#closing.signal], work);
   }
 }
