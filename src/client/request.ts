@@ -46,7 +46,12 @@ export async function send(
   { query, json, body, answerTimeoutMs = ANSWER_TIMEOUT_MS, signal }: RequestOptions,
 ): Promise<IncomingMessage> {
   const { socket, address } = await dial(connection.addresses, signal);
-  const headers: OutgoingHttpHeaders = { accept: 'application/json', 'user-agent': 'slicer', connection: 'close' };
+  const headers: OutgoingHttpHeaders = {
+    accept: 'application/json',
+    'user-agent': 'slicer',
+    // A daemon that closed after its answer would cut off the rest of the body, and with it (EPIPE) the answer.
+    connection: body === undefined ? 'close' : 'keep-alive',
+  };
   if (address.kind === 'tcp') headers['host'] = new URL(formatAddress(address)).host;
   if (connection.token !== undefined) headers['authorization'] = `Bearer ${connection.token}`;
   const payload = json === undefined ? undefined : JSON.stringify(json);
@@ -69,6 +74,7 @@ export async function send(
     }, answerTimeoutMs);
     request.once('response', (incoming) => {
       clearTimeout(timer);
+      incoming.once('close', () => socket.destroy());
       resolve(incoming);
     });
     // Stays attached: a body that can no longer be sent is no error once the answer is there.

@@ -175,3 +175,15 @@ test('a command line larger than Node\'s default header limit goes through', asy
   const { stdout } = await run({ command: ['printf', '%s', 'x'.repeat(60_000)] });
   assert.equal(stdout.byteLength, 60_000);
 });
+
+test('an answer that comes before the body is sent is not lost', async () => {
+  for (let round = 0; round < 50; round += 1) {
+    const stdin = Readable.from((async function* () {
+      yield Buffer.from('x');
+      await new Promise((resolve) => setImmediate(resolve));
+      yield Buffer.from('y');
+    })());
+    const events = client.exec('absent', { command: ['id'], stdin });
+    await assert.rejects(events.next(), { code: 'vm_not_found' });
+  }
+});
