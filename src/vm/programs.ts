@@ -14,7 +14,7 @@ export interface VmPrograms extends QemuPrograms {
 
 const HINTS: Readonly<Record<keyof VmPrograms, string>> = {
   qemu: 'apt-get install qemu-system-x86',
-  vhostDeviceVsock: 'npm run setup, or install vhost-device-vsock 0.3.0 or newer',
+  vhostDeviceVsock: 'slicer image build',
   agent: 'npm run build',
   prlimit: 'apt-get install util-linux',
 };

@@ -83,7 +83,9 @@ class OpenVms implements Vms {
       if (record.kind === 'attached') this.#attached.set(record.hostname, attachedVm(record));
       else machines.push(this.#add(record));
     }
-    await Promise.all(machines.map((machine) => machine.adopt()));
+    // One VM that can't be cleared, a process that the kernel holds for instance, keeps none of the others.
+    await Promise.all(machines.map((machine) => machine.adopt().catch((error: Error) =>
+      this.#options.warn(`vm "${machine.hostname}": ${error.message}`))));
   }
 
   list(): readonly Vm[] {

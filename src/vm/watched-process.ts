@@ -51,7 +51,7 @@ export async function startProcess(options: StartOptions): Promise<{ process: Wa
 }
 
 /** How soon the end of a process that is no child is noticed. */
-const POLL_MS = 500;
+const POLL_MS = 300;
 
 /** Notices the end of processes that are not this one's children, since no event tells of it. */
 export class ProcessPoll {

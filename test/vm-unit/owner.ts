@@ -5,14 +5,14 @@ import { openVms } from '../../src/vm/vms.ts';
 
 const [options, request, hang] = process.argv.slice(2) as [string, string, string];
 const reached = (step: string): void => void process.stdout.write(`${step}\n`);
-const forever = setInterval(() => undefined, 1_000_000);
+setInterval(() => undefined, 1_000_000);
 
 const vms = await openVms({ ...JSON.parse(options), now: Date.now, randomBytes, warn: reached });
 const { userdata, ...rest } = JSON.parse(request);
 const vm = await vms.launch({ ...rest, ...(userdata === undefined ? {} : { userdata: Buffer.from(userdata) }) }, {
   beforeStart: () => {
     reached('beforeStart');
-    return hang === 'beforeStart' ? new Promise(() => forever.ref()) : Promise.resolve();
+    return hang === 'beforeStart' ? new Promise(() => undefined) : Promise.resolve();
   },
 });
 reached(vm.status);

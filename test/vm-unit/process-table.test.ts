@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import type { Writable } from 'node:stream';
 import { test, type TestContext } from 'node:test';
 import { endProcesses, findMarked, isAlive, PROCESS_MARK, startTimeOf, waitForEnd } from '../../src/vm/process-table.ts';
 import { ProcessPoll } from '../../src/vm/watched-process.ts';
@@ -23,15 +24,19 @@ test('a process is known by id and start time together', async (t) => {
 });
 
 test('a zombie has ended', async (t) => {
-  // The grandchild is not waited for: sh replaces itself after starting it.
-  const parent = spawn('/bin/sh', ['-c', '/bin/true & echo $!; exec /bin/sleep 60'], { stdio: ['ignore', 'pipe', 'inherit'] });
+  // The second sh did not start cat and so never waits for it; cat ends when its input does.
+  const parent = spawn('/bin/sh', ['-c', '/bin/cat <&3 & exec 3<&-; exec /bin/sh -c "echo $!; exec /bin/sleep 60"'], {
+    stdio: ['ignore', 'pipe', 'inherit', 'pipe'],
+  });
   t.after(() => parent.kill('SIGKILL'));
-  const [chunk] = await once(parent.stdout, 'data') as [Buffer];
+  const [chunk] = await once(parent.stdout!, 'data') as [Buffer];
   const pid = Number(chunk.toString());
   const stat = (): string => readFileSync(`/proc/${pid}/stat`, 'latin1');
   const identity = { pid, start_time: Number(stat().split(' ')[21]) };
+  assert.ok(isAlive(identity));
+  (parent.stdio[3] as Writable).end();
   assert.ok(await waitForEnd([identity], 5_000));
-  assert.match(stat(), /^[0-9]+ \(true\) Z /);
+  assert.match(stat(), /^[0-9]+ \(cat\) Z /);
 });
 
 test('a process with another start time is not signalled', async (t) => {
