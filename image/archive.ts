@@ -1,12 +1,12 @@
 // Debian packages of any release, on a Debian of another: a private apt, which has its own sources, lists
 // and state, and changes nothing of the machine's. Trusted is what Debian's archive keyring signed; the
 // mirror, which is the machine's own, is not.
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { copyFile, mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
 import { createHash } from 'node:crypto';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fail } from '../src/errors/slicer-error.ts';
+import { temporaryDirectory } from './cache.ts';
 import { run } from './command.ts';
 
 const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
@@ -54,7 +54,7 @@ async function open(suite: string, arch: string): Promise<Archive> {
     throw fail('missing_part', `${KEYRING} is missing, so packages can't be checked`, 'apt-get install debian-archive-keyring');
   }
   const mirror = await machineMirror();
-  const root = mkdtempSync(join(tmpdir(), 'slicer-apt-'));
+  const root = await temporaryDirectory('apt');
   process.once('exit', () => rmSync(root, { recursive: true, force: true }));
   await Promise.all(['lists/partial', 'cache/archives/partial', 'state'].map((path) => mkdir(join(root, path), { recursive: true })));
   await writeFile(join(root, 'status'), '');

@@ -49,6 +49,17 @@ export function findEntry(kind: string, inputs: Inputs, directory = cacheDirecto
   return path;
 }
 
+/**
+ * Makes a directory beside the entries for work in progress. Whoever asks for it removes it; of one who was
+ * killed it is removed after some hours.
+ */
+export async function temporaryDirectory(kind: string, directory = cacheDirectory()): Promise<string> {
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  const path = join(directory, `.${kind}-${randomBytes(8).toString('hex')}`);
+  await mkdir(path, { mode: 0o755 });
+  return path;
+}
+
 const underway = new Map<string, Promise<string>>();
 
 /**
@@ -76,9 +87,7 @@ async function makeEntry(
   directory: string,
   make: (directory: string) => Promise<void>,
 ): Promise<string> {
-  await mkdir(directory, { recursive: true, mode: 0o700 });
-  const temporary = join(directory, `.${kind}-${randomBytes(8).toString('hex')}`);
-  await mkdir(temporary, { mode: 0o755 });
+  const temporary = await temporaryDirectory(kind, directory);
   try {
     await make(temporary);
     await flush(temporary);
@@ -106,8 +115,8 @@ async function removeUnused(kind: string, keep: string, directory: string): Prom
   for (const name of await readdir(directory)) {
     const path = join(directory, name);
     const abandoned = name.startsWith('.');
-    const digest = name.slice(name.lastIndexOf('-'));
-    if (path === keep || name !== `${abandoned ? '.' : ''}${kind}${digest}`) continue;
+    const sameKind = name === `${kind}${name.slice(name.lastIndexOf('-'))}`;
+    if (path === keep || !(abandoned || sameKind)) continue;
     const { mtimeMs } = await stat(path).catch(() => ({ mtimeMs: Infinity }));
     if (Date.now() - mtimeMs > (abandoned ? ABANDONED_MS : UNUSED_MS)) await rm(path, { recursive: true, force: true });
   }

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import fc from 'fast-check';
-import { cacheDirectory, ensureEntry, entryPath, findEntry } from '../../image/cache.ts';
+import { cacheDirectory, ensureEntry, entryPath, findEntry, temporaryDirectory } from '../../image/cache.ts';
 
 const CACHE_MODULE = resolve(import.meta.dirname, '../../image/cache.ts');
 
@@ -92,6 +92,15 @@ test('entries of a kind that nobody used for a month go when one is made; others
   findEntry('thing', ['used'], cache);
   const made = await ensureEntry('thing', ['new'], write('x'), cache);
   assert.deepEqual(readdirSync(cache).map((name) => join(cache, name)).sort(), [kept, other, made].sort());
+});
+
+test('what a killed build left goes after some hours', async (t) => {
+  const cache = directory(t);
+  const [abandoned, underWay] = [await temporaryDirectory('other', cache), await temporaryDirectory('other', cache)];
+  const hoursAgo = new Date(Date.now() - 7 * 3600 * 1000);
+  utimesSync(abandoned, hoursAgo, hoursAgo);
+  const made = await ensureEntry('thing', ['a'], write('x'), cache);
+  assert.deepEqual(readdirSync(cache).map((name) => join(cache, name)).sort(), [underWay, made].sort());
 });
 
 test('different inputs are different entries, however they are split', () => {
