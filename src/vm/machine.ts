@@ -5,7 +5,7 @@ import { access, constants, rm } from 'node:fs/promises';
 import { fail } from '../errors/slicer-error.ts';
 import { encodeOemStrings, BOOT_TOKEN_CREDENTIAL } from '../delivery/oem-strings.ts';
 import type { Secret } from '../secret/secret.ts';
-import type { Accelerator, Vmm, VmmControl } from '../vmm/contract.ts';
+import type { Accelerator, VmmControl } from '../vmm/contract.ts';
 import { readLastLines } from './console-log.ts';
 import type { GuestMaterial, LaunchedVm, LaunchHooks, LaunchRequest } from './contract.ts';
 import { readMaterial, removeUserdata, writeMaterial } from './guest-material.ts';
@@ -14,13 +14,12 @@ import { checkPrograms, type VmPrograms } from './programs.ts';
 import type { LaunchedRecord } from './record.ts';
 import type { RecordDirectory } from './record-directory.ts';
 import { makeRuntimeDirectory, socketsIn } from './runtime-directory.ts';
-import { endVm, startVm } from './start.ts';
+import { endVm, startVm, type StartParts } from './start.ts';
 import { launchedVm } from './view.ts';
 import type { ProcessPoll, WatchedProcess } from './watched-process.ts';
 
 /** What all VMs of a daemon share. */
-export interface MachineParts {
-  readonly vmm: Vmm;
+export interface MachineParts extends StartParts {
   readonly programs: VmPrograms;
   readonly accelerator: Accelerator;
   readonly records: RecordDirectory;
@@ -180,7 +179,7 @@ export class Machine {
 
   async #start(request: LaunchRequest, hooks: LaunchHooks): Promise<void> {
     const signal = this.#launching.signal;
-    const { programs, vmm, accelerator } = this.#parts;
+    const { accelerator } = this.#parts;
     const bootToken = this.#parts.newBootToken();
     const runtimeDirectory = this.#record.runtime_directory;
     await makeRuntimeDirectory(runtimeDirectory, this.#parts.uid);
@@ -206,7 +205,7 @@ export class Machine {
         sockets: socketsIn(runtimeDirectory),
         oemStringCount: oemStrings.length,
       },
-    }, { vmm, programs }, signal);
+    }, this.#parts, signal);
     this.#control = control;
     await this.#save({ status: 'running', processes: processes.map(({ identity }) => identity) });
     this.#watch(processes);

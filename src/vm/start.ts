@@ -16,8 +16,6 @@ import { endProcesses, waitForEnd } from './process-table.ts';
 import type { ProcessIdentity } from './record.ts';
 import { startProcess, type WatchedProcess } from './watched-process.ts';
 
-/** All steps together; a VMM that takes longer hangs. */
-const START_LIMIT_MS = 60_000;
 const READY_POLL_MS = 5;
 /** Between asking a VM's process to end and forcing it: what they need is milliseconds. */
 const END_GRACE_MS = 3_000;
@@ -34,6 +32,8 @@ export interface StartRequest {
 export interface StartParts {
   readonly vmm: Vmm;
   readonly programs: { readonly agent: string; readonly prlimit: string };
+  /** All steps together; a VMM that takes longer hangs. */
+  readonly startLimitMs: number;
 }
 
 export interface StartedVm {
@@ -43,21 +43,27 @@ export interface StartedVm {
 
 /** Throws launch_failed with the step and what the processes wrote; `signal`'s reason when it aborts. */
 export async function startVm(request: StartRequest, parts: StartParts, signal: AbortSignal): Promise<StartedVm> {
+  // One signal for the caller's end, the time limit, and the end of this attempt. Not AbortSignal.any(): a
+  // time-out that only that one refers to may be collected before it fires (Node 20).
   const attempt = new AbortController();
-  const limit = AbortSignal.any([signal, attempt.signal, AbortSignal.timeout(START_LIMIT_MS)]);
+  const giveUp = (): void => attempt.abort(signal.reason);
+  signal.addEventListener('abort', giveUp);
+  const late = new Error(`it was not ready within ${parts.startLimitMs / 1000} s`);
+  const timer = setTimeout(() => attempt.abort(late), parts.startLimitMs);
   const processes: WatchedProcess[] = [];
   let log: ConsoleProcess | undefined;
   let step = 'the console log';
   try {
+    signal.throwIfAborted();
     log = await startConsole(request.vmDirectory, parts.programs);
     processes.push(log.process);
     for (const plan of parts.vmm.plan(request.spec)) {
       step = basename(plan.program);
       processes.push(await startPlanned(plan, request, parts, log));
-      await Promise.race([waitForListener(plan.readySocket, limit), ...processes.map(failAtEnd)]);
+      await Promise.race([waitForListener(plan.readySocket, attempt.signal), ...processes.map(failAtEnd)]);
     }
     const control = await Promise.race([
-      lateToFail(parts.vmm.connect(request.spec.sockets, limit)), ...processes.map(failAtEnd),
+      lateToFail(parts.vmm.connect(request.spec.sockets, attempt.signal)), ...processes.map(failAtEnd),
     ]);
     log.sink.destroy();
     return { processes, control };
@@ -68,6 +74,9 @@ export async function startVm(request: StartRequest, parts: StartParts, signal: 
     signal.throwIfAborted();
     const complaints = await readLastLines(request.vmDirectory, COMPLAINT_LINES);
     throw launchFailed(request.spec.name, step, error as Error, complaints);
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener('abort', giveUp);
   }
 }
 
@@ -119,7 +128,8 @@ async function openUnlinked(path: string, content: Secret): Promise<FileHandle> 
 /** Looks in the kernel's table instead of connecting: vhost-user serves one connection, the VMM's. */
 async function waitForListener(path: string, signal: AbortSignal): Promise<void> {
   while (!isListening(await readFile('/proc/net/unix', 'utf8'), path)) {
-    await delay(READY_POLL_MS, undefined, { signal });
+    signal.throwIfAborted();
+    await delay(READY_POLL_MS);
   }
 }
 
@@ -143,9 +153,8 @@ async function lateToFail<T>(connecting: Promise<T>): Promise<T> {
 }
 
 function launchFailed(name: string, step: string, cause: Error, complaints: readonly string[]): SlicerError {
-  const why = cause.name === 'TimeoutError' ? `it was not ready within ${START_LIMIT_MS / 1000} s` : cause.message;
   // Control characters of a guest or a library have no place in an error's one line.
   const said = complaints.map((line) => line.replace(/[^\x20-\x7e]+/g, ' ').trim()).filter((line) => line !== '');
   const wrote = said.length === 0 ? '' : `; it wrote: ${said.join(' | ')}`;
-  return fail('launch_failed', `vm "${name}" did not start, at ${step}: ${why}${wrote}`);
+  return fail('launch_failed', `vm "${name}" did not start, at ${step}: ${cause.message}${wrote}`);
 }

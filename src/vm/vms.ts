@@ -26,6 +26,8 @@ export interface VmsOptions {
   readonly memoryDirectories: readonly string[];
   readonly programs: VmPrograms;
   readonly accelerator: Accelerator;
+  /** How long a VM's processes may take until its VMM took its configuration; 60,000 by default. */
+  readonly startLimitMs?: number;
   /** Milliseconds since 1970. */
   readonly now: () => number;
   /** Cryptographically random. */
@@ -35,6 +37,7 @@ export interface VmsOptions {
 
 const MIB = 1024 * 1024;
 const CPUS_MAX = 255;
+const START_LIMIT_MS = 60_000;
 
 /** Resolves when every VM on disk is adopted or cleared. Throws no_memory_file_system. */
 export async function openVms(options: VmsOptions): Promise<Vms> {
@@ -65,6 +68,7 @@ class OpenVms implements Vms {
       vmm: qemuVmm(options.programs),
       programs: options.programs,
       accelerator: options.accelerator,
+      startLimitMs: options.startLimitMs ?? START_LIMIT_MS,
       records,
       poll: this.#poll,
       bootId: readBootId(),
