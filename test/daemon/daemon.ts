@@ -119,9 +119,9 @@ export function send(
 ): Promise<IncomingMessage> {
   const isRaw = typeof body === 'string' || body instanceof Uint8Array;
   const type = body === undefined || isRaw ? {} : { 'content-type': 'application/json' };
-  const options = { method, path, headers: { ...type, ...headers }, agent: false };
+  const place = typeof where === 'string' ? { host: new URL(where).hostname, port: new URL(where).port } : where;
   return new Promise((resolve, reject) => {
-    const outgoing = typeof where === 'string' ? request(where, options, resolve) : request({ ...where, ...options }, resolve);
+    const outgoing = request({ ...place, method, path, headers: { ...type, ...headers }, agent: false }, resolve);
     outgoing.on('error', reject);
     outgoing.end(body === undefined ? undefined : isRaw ? body : JSON.stringify(body));
   });

@@ -1,0 +1,192 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { planLaunch } from '../../src/daemon/launch-plan.ts';
+import type { Snapshot } from '../../src/store/store.ts';
+import { HostConnection } from '../live/host-connection.ts';
+import { MemoryStore, secretName } from '../live/memory-store.ts';
+import { base64, bench, directoryFor, GROUP, MIB } from './daemon.ts';
+import { GuestVms, syncing } from './guest-vms.ts';
+
+const snapshotWith = (...names: string[]): Snapshot => {
+  const store = new MemoryStore();
+  for (const name of names) store.set(name, 'x');
+  return store.snapshot();
+};
+const names = (...list: string[]) => list.map(secretName);
+
+test('a launch gets what it names, and the rest from its group', () => {
+  const group = { ...GROUP, secrets: names('a'), tags: ['blue'], userdata: 'echo group' };
+  assert.deepEqual(planLaunch(group, {}, snapshotWith('a', 'b')), {
+    cpus: 2, ramBytes: 256 * MIB, userdata: Buffer.from('echo group'), tags: ['blue'], grant: ['a'],
+  });
+  const wish = { cpus: 4, ramBytes: 64 * MIB, userdata: 'echo own', tags: ['red', 'blue'], secrets: names('b', 'b') };
+  assert.deepEqual(planLaunch(group, wish, snapshotWith('a', 'b')), {
+    cpus: 4, ramBytes: 64 * MIB, userdata: Buffer.from('echo own'), tags: ['blue', 'red'], grant: ['b'],
+  });
+});
+
+test('no secrets and all secrets are grants of their own', () => {
+  assert.deepEqual(planLaunch(GROUP, { secrets: [] }, snapshotWith('a')).grant, []);
+  assert.equal(planLaunch(GROUP, {}, snapshotWith()).grant, 'all');
+  assert.equal(planLaunch(GROUP, { userdata: '' }, snapshotWith()).userdata, undefined);
+});
+
+test('every unknown name is told, and a size that is not whole', () => {
+  assert.throws(() => planLaunch(GROUP, { secrets: names('a', 'b', 'c'), ramBytes: MIB + 1 }, snapshotWith('b')), (error: any) => {
+    assert.deepEqual(error.problems.map(({ message }: { message: string }) => message), [
+      'there is no secret "a"', 'there is no secret "c"', 'ram_bytes is 1048577; a VM takes whole MiB (1048576 bytes)',
+    ]);
+    return true;
+  });
+});
+
+test('a launch with an unknown secret is refused before anything is made', async (t) => {
+  const { api, vms } = await bench(t);
+  const { status, body } = await api('POST', '/hostgroup/web/nodes', { secrets: ['nope', 'neither'] });
+  assert.deepEqual([status, body.code, body.problems.length], [404, 'secret_not_found', 2]);
+  assert.equal(vms.requests.length, 0);
+  assert.deepEqual((await api('GET', '/nodes')).body, []);
+});
+
+test('a launch that waits for the agent answers once the secrets are in place', async (t) => {
+  const { api, vms } = await bench(t);
+  await api('POST', '/secrets', { name: 'a', data: base64('1') });
+  await api('POST', '/secrets', { name: 'b', data: base64('2') });
+  const { status, body } = await api('POST', '/hostgroup/web/nodes?wait=agent&timeout=30s', { secrets: ['a'], tags: ['blue'], cpus: 1 });
+  assert.equal(status, 201);
+  assert.deepEqual([body.hostname, body.hostgroup, body.status, body.secrets, body.tags, body.cpus, body.attached], ['web-1', 'web', 'Running', ['a'], ['blue'], 1, false]);
+  assert.deepEqual([...vms.guests.get('web-1')?.agent.held.keys() ?? []], ['a']);
+  const { body: status1 } = await api('GET', '/vm/web-1/secrets');
+  assert.deepEqual([status1.connected, status1.synced, status1.secrets[0].state], [true, true, 'current']);
+  assert.deepEqual((await api('GET', '/nodes/secrets')).body, [status1]);
+});
+
+test('a body is not needed: the group says everything', async (t) => {
+  const { api, vms } = await bench(t, { groups: [{ ...GROUP, userdata: '#!/bin/sh\n' }] });
+  assert.equal((await api('POST', '/hostgroup/web/nodes')).status, 201);
+  assert.equal(vms.requests[0]?.userdata?.toString(), '#!/bin/sh\n');
+});
+
+test('a VM that is not ready in time is deleted, and the answer says what it lacked', async (t) => {
+  const vms = new GuestVms(directoryFor(t));
+  vms.boot = async () => {};
+  const { api } = await bench(t, { vms });
+  const { status, body } = await api('POST', '/hostgroup/web/nodes?wait=agent&timeout=20ms');
+  assert.deepEqual([status, body.code], [408, 'wait_timeout']);
+  assert.match(body.error, /its agent has not connected/);
+  assert.deepEqual((await api('GET', '/nodes')).body, []);
+});
+
+test('a VM that ends while it is waited for fails the launch, and stays to be looked at', async (t) => {
+  const vms = new GuestVms(directoryFor(t));
+  vms.boot = async (_agent, all, hostname) => void all.change(hostname, { status: 'failed', reason: 'its VMM ended with exit code 1', lastConsoleLines: ['panic'] });
+  const { api } = await bench(t, { vms });
+  const { status, body } = await api('POST', '/hostgroup/web/nodes?wait=agent&timeout=1h');
+  assert.deepEqual([status, body.code], [500, 'launch_failed']);
+  assert.match(body.error, /its VMM ended with exit code 1/);
+  const [node] = (await api('GET', '/nodes')).body;
+  assert.deepEqual([node.status, node.error, node.console], ['Failed', 'its VMM ended with exit code 1', 'panic']);
+  assert.deepEqual([...(await api('GET', '/vm/web-1/health')).text.matchAll(/"code":"(\w+)"/g)].map(([, code]) => code), ['vm_not_running']);
+});
+
+test('userdata runs once after the secrets, and its exit code shows', async (t) => {
+  const vms = new GuestVms(directoryFor(t));
+  vms.boot = async (agent, all, hostname) => {
+    await syncing(agent, all, hostname);
+    const connection = new HostConnection(await agent.device.dialHost());
+    const authorization = { Authorization: `Bearer ${agent.sessionKey}` };
+    const { status, body } = await connection.request('POST /v1/userdata', authorization);
+    assert.deepEqual([status, body.toString()], [200, 'echo hi']);
+    await connection.request('PUT /v1/userdata', authorization, { exit_code: 3, output: 'canary of the script' });
+  };
+  const { api, log } = await bench(t, { vms });
+  const { status, body } = await api('POST', '/hostgroup/web/nodes?wait=userdata', { userdata: 'echo hi' });
+  assert.deepEqual([status, body.userdata_exit_code], [201, 3]);
+  assert.ok(!log.join('').includes('canary'));
+});
+
+test('a VM whose script does not end in time is deleted', async (t) => {
+  const { api } = await bench(t);
+  const { status, body } = await api('POST', '/hostgroup/web/nodes?wait=userdata&timeout=300ms', { userdata: 'sleep 1000' });
+  assert.equal(status, 408);
+  assert.match(body.error, /userdata is not begun/);
+});
+
+test('the VMs that a group asks for are started, those that run stay, those that ended are replaced', async (t) => {
+  const place = directoryFor(t);
+  const vms = new GuestVms(place);
+  await vms.launch({ ...launched, hostname: 'web-1' }, { beforeStart: async () => {} });
+  await vms.launch({ ...launched, hostname: 'web-2' }, { beforeStart: async () => {} });
+  vms.change('web-2', { status: 'failed' });
+  const started = new Promise<void>((resolve) => vms.onChange((hostname, vm) => {
+    if (hostname === 'web-3' && vm?.status === 'running') resolve();
+  }));
+  const { api } = await bench(t, { vms, groups: [{ ...GROUP, count: 3 }] });
+  await started;
+  const { body } = await api('GET', '/hostgroup/web/nodes');
+  assert.deepEqual(body.map((node: { hostname: string; status: string }) => [node.hostname, node.status]).sort(), [['web-1', 'Running'], ['web-2', 'Running'], ['web-3', 'Running']]);
+  assert.equal(vms.requests.length, 4);
+  assert.deepEqual((await api('GET', '/hostgroup')).body, [{ name: 'web', count: 3, ram_bytes: 256 * MIB, cpus: 2, gpu_count: 0, arch: body[0].arch }]);
+});
+
+test('a VM that runs already is adopted: its agent gets a session and its grant', async (t) => {
+  const vms = new GuestVms(directoryFor(t));
+  vms.boot = async () => {};
+  await vms.launch({ ...launched, hostname: 'web-1', grant: names('a') }, { beforeStart: async () => {} });
+  const agent = vms.guests.get('web-1')?.agent;
+  assert.ok(agent);
+  agent.wantsSession = true;
+  const offered = agent.saw('PUT /v1/session');
+  const { api } = await bench(t, { vms });
+  await offered;
+  await api('POST', '/secrets', { name: 'a', data: base64('1') });
+  await api('POST', '/secrets', { name: 'b', data: base64('2') });
+  assert.equal(await agent.sync(), 200);
+  assert.deepEqual([...agent.held.keys()], ['a']);
+});
+
+test('tags find VMs, and a group lists its own', async (t) => {
+  const { api, attach } = await bench(t, { groups: [GROUP, { ...GROUP, name: 'db' }] });
+  await api('POST', '/hostgroup/web/nodes', { tags: ['team=blue'] });
+  await api('POST', '/hostgroup/db/nodes', { tags: ['team=red'] });
+  await attach('aaa');
+  const hostnames = async (path: string) => (await api('GET', path)).body.map(({ hostname }: { hostname: string }) => hostname);
+  assert.deepEqual(await hostnames('/nodes'), ['web-1', 'db-2', 'aaa']);
+  assert.deepEqual(await hostnames('/nodes?tag=team%3Dred'), ['db-2']);
+  assert.deepEqual(await hostnames('/nodes?tag_prefix=team'), ['web-1', 'db-2']);
+  assert.deepEqual(await hostnames('/hostgroup/db/nodes'), ['db-2']);
+  assert.equal((await api('GET', '/hostgroup/nope/nodes')).body.code, 'group_not_found');
+});
+
+test('a deleted VM is gone, with its channel; one of another group is not found', async (t) => {
+  const { api } = await bench(t, { groups: [GROUP, { ...GROUP, name: 'db' }] });
+  await api('POST', '/hostgroup/web/nodes?wait=agent');
+  assert.equal((await api('DELETE', '/hostgroup/db/nodes/web-1')).body.code, 'vm_not_found');
+  const { status, body } = await api('DELETE', '/hostgroup/web/nodes/web-1');
+  assert.deepEqual([status, body], [200, { message: 'Node deleted', disk_removed: 'true' }]);
+  assert.equal((await api('DELETE', '/nodes/web-1')).status, 404);
+  assert.equal((await api('GET', '/vm/web-1/secrets')).status, 404);
+});
+
+test('an attached VM is served until it is let go, and its name is its own', async (t) => {
+  const { api, attach, directory: place } = await bench(t);
+  await api('POST', '/secrets', { name: 'a', data: base64('1') });
+  const agent = await attach('db', ['a']);
+  await agent.establish();
+  assert.equal(await agent.sync(), 200);
+  assert.equal((await api('POST', '/nodes', { hostname: 'db', vsock: `${place}/other` })).body.code, 'vm_exists');
+  assert.equal((await api('POST', '/nodes', { hostname: 'db2', vsock: `${place}/other`, secrets: ['nope'] })).body.code, 'secret_not_found');
+  assert.deepEqual((await api('DELETE', '/nodes/db')).body, { message: 'Node deleted', disk_removed: 'false' });
+  await assert.rejects(agent.sync());
+});
+
+test('an attachment that cannot be served is undone', async (t) => {
+  const { api } = await bench(t);
+  const { status, body } = await api('POST', '/nodes', { hostname: 'db', vsock: '/nonexistent/vm.vsock' });
+  assert.deepEqual([status, body.code], [400, 'invalid_request']);
+  assert.deepEqual((await api('GET', '/nodes')).body, []);
+});
+
+const launched = {
+  group: 'web', cpus: 1, ramBytes: MIB, kernel: '', initrd: '', cmdline: '', network: 'none', grant: 'all', tags: [], stopGraceMs: 0,
+} as const;
