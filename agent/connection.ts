@@ -11,6 +11,12 @@ export interface ConnectionHandlers {
   readonly onDrain?: () => void;
 }
 
+/**
+ * Bytes of one write. Newer guest kernels (Debian's 6.12.107, say) send more than 32 KiB over VSOCK as a
+ * packet in pieces, which vhost-device-vsock 0.3.0 loses, and the connection then stands still for ever.
+ */
+const WRITE_MAX_BYTES = 32 * 1024;
+
 const RECEIVE_BYTES = 256 * 1024;
 /** Made by the first connection, since most of the agent's commands need none. */
 let receiveBuffer: Uint8Array | undefined;
@@ -100,7 +106,7 @@ export class Connection {
     this.#guard(() => {
       let bytes: Uint8Array | undefined;
       while ((bytes = this.#queue[0]) !== undefined) {
-        const count = sys.write(this.#fd, bytes, this.#sent, bytes.byteLength);
+        const count = sys.write(this.#fd, bytes, this.#sent, Math.min(bytes.byteLength, this.#sent + WRITE_MAX_BYTES));
         if (count < 0) break;
         this.#sent += count;
         if (this.#sent === bytes.byteLength) {
