@@ -100,12 +100,22 @@ async function pump(body: AsyncIterable<Uint8Array>, request: ReturnType<typeof 
   try {
     for await (const chunk of body) {
       if (request.destroyed) return;
-      if (!request.write(chunk)) await new Promise<void>((resolve) => request.once('drain', resolve).once('close', resolve));
+      if (!request.write(chunk)) await drained(request);
     }
     request.end();
   } catch (error) {
     request.destroy(error as Error);
   }
+}
+
+function drained(request: ReturnType<typeof httpRequest>): Promise<void> {
+  return new Promise((resolve) => {
+    const settle = (): void => {
+      request.off('drain', settle).off('close', settle);
+      resolve();
+    };
+    request.on('drain', settle).on('close', settle);
+  });
 }
 
 /** By events: iterating a stream loads more of Node than the rest of a short command does. */
