@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { ensureTinyImage } from '../../../image/tiny.ts';
+import { ensureVhostDeviceVsock } from '../../../image/vhost-device-vsock.ts';
 import { fail } from '../../errors/slicer-error.ts';
 import type { Context } from '../context.ts';
 import { printJson, printTable, say } from '../output.ts';
@@ -20,7 +21,8 @@ export function configure(command: Command, context: Context): void {
     .action(async (name: string, { json }: { json?: true }) => {
       if (name !== 'tiny') throw fail('usage', `there is no recipe for an image "${name}"`, 'slicer image build tiny');
       say(context, 'making the tiny image, or finding it made');
-      const image = await ensureTinyImage();
+      // The device through which a guest is reached: no VM starts without it.
+      const [image] = await Promise.all([ensureTinyImage(), ensureVhostDeviceVsock()]);
       if (json) return printJson(context, image);
       printTable(
         context,
