@@ -22,7 +22,9 @@ export async function buildBundle(): Promise<void> {
   try {
     const commit = await gitCommit();
     // esbuild has shown what is wrong, and where.
-    await bundleCli(CHECKOUT, staging, commit).catch(() => Promise.reject(fail('build_failed', 'the sources can not be bundled', 'npm run check')));
+    await bundleCli(CHECKOUT, staging, commit).catch(() => {
+      throw fail('build_failed', 'the sources can not be bundled', 'npm run check');
+    });
     await mkdir(join(BUILD, 'commands'), { recursive: true });
     // A command's file first: the program that asks for it comes last.
     for (const directory of ['commands', '.']) {

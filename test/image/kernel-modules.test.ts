@@ -9,7 +9,8 @@ const module = (name: string, depends: string[]): KernelModule =>
   ({ name, path: `${name}.ko`, data: new Uint8Array(), depends, aliases: [] });
 
 test('a module says what it needs and by which names it is asked for', () => {
-  const read = readModule('net/vsock-thing.ko', modinfo('license=GPL', 'alias=net-pf-40', 'alias=virtio:d00000013v*', 'depends=vsock,virtio-ring'));
+  const fields = ['license=GPL', 'alias=net-pf-40', 'alias=virtio:d00000013v*', 'depends=vsock,virtio-ring'];
+  const read = readModule('net/vsock-thing.ko', modinfo(...fields));
   assert.equal(read.name, 'vsock_thing');
   assert.deepEqual(read.depends, ['vsock', 'virtio_ring']);
   assert.deepEqual(read.aliases, ['net-pf-40', 'virtio:d00000013v*']);
