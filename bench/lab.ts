@@ -29,7 +29,7 @@ export class Lab {
       return [`    - name: ${name}`, '      count: 0', '      vcpu: 1', '      ram_mb: 256', '      secrets: none', `      image: ${image}`];
     });
     writeFileSync(join(this.directory, 'slicer.yaml'), ['config:', '  host_groups:', ...lines, '  api:', '    bind_address: ./slicer.sock', ''].join('\n'));
-    this.#daemon = spawn(SLICER, ['up'], { cwd: this.directory, stdio: ['ignore', 'ignore', 'inherit'] });
+    this.#daemon = spawn(SLICER, ['up'], { cwd: this.directory, stdio: ['ignore', 'ignore', 'inherit'], env: { ...process.env, SLICER_LOG_LEVEL: 'warn' } });
     const deadline = Date.now() + START_MS;
     while (!existsSync(join(this.directory, 'slicer.sock'))) {
       if (Date.now() > deadline) throw new Error('slicer up made no socket');
@@ -45,8 +45,8 @@ export class Lab {
 
   /** Where the guest's connections to port P arrive as `PATH_P`. */
   vsockPath(hostname: string): string {
-    const record = JSON.parse(readFileSync(join(this.directory, '.slicer/vms', hostname, 'vm.json'), 'utf8')) as { vsockPath: string };
-    return record.vsockPath;
+    const record = JSON.parse(readFileSync(join(this.directory, '.slicer/vms', hostname, 'vm.json'), 'utf8')) as { runtime_directory: string };
+    return join(record.runtime_directory, 'vm.vsock');
   }
 
   /** Numbers that the guest printed, by name, once it printed `ready`. */
