@@ -72,7 +72,9 @@ export async function allSteps(steps: readonly Promise<unknown>[]): Promise<void
 /** Runs a script's main function; what it throws becomes lines on stderr and exit code 1. */
 export function runScript(main: () => Promise<void>): void {
   main().catch((error: unknown) => {
-    const known = error instanceof SlicerError ? error : fail('internal', error instanceof Error ? (error.stack ?? error.message) : String(error));
+    // What no part expected shows where it comes from.
+    const unexpected = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    const known = error instanceof SlicerError ? error : fail('internal', unexpected);
     process.stderr.write(`${errorLines(known).join('\n')}\n`);
     process.exitCode = 1;
   });
