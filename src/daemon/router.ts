@@ -16,6 +16,10 @@ export type Bindings = HttpBindings & {
   /** Whether anybody who reaches the listener is let in. */
   readonly isOpen: boolean;
 };
+
+/** How long a client may go on sending after it was refused. */
+const LINGER_MS = 2_000;
+
 type ApiContext = Context<{ Bindings: Bindings }>;
 
 type Output<Schema> = Schema extends z.ZodType ? z.output<Schema> : undefined;
@@ -126,11 +130,20 @@ function queryOf(context: ApiContext): Record<string, string | string[]> {
 }
 
 function answerError(context: ApiContext, error: SlicerError): Response {
-  const { incoming, outgoing } = context.env;
-  // What is left of the body is not waited for.
-  if (!incoming.complete) outgoing.setHeader('Connection', 'close');
+  const { incoming } = context.env;
+  if (!incoming.complete) takeRest(incoming);
   if (error.code === 'unauthorized') context.header('WWW-Authenticate', 'Bearer');
   return context.json(toErrorBody(error), error.status as ContentfulStatusCode);
+}
+
+/**
+ * The rest of a body whose request was refused. A client that is cut off while it still sends loses the
+ * answer (EPIPE, or a reset), so what it sends is dropped for a while.
+ */
+function takeRest(incoming: HttpBindings['incoming']): void {
+  const timer = setTimeout(() => incoming.socket.destroy(), LINGER_MS);
+  incoming.once('close', () => clearTimeout(timer));
+  incoming.resume();
 }
 
 const patternOf = (path: string): RegExp => new RegExp(`^${path.replace(/:[^/]+/g, '[^/]+')}$`);
