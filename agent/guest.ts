@@ -172,7 +172,7 @@ export class Guest {
     return {
       agent_version: AGENT_VERSION,
       agent_uptime: (os.now() - this.#startedMs) / 1000,
-      system_uptime: Number((std.loadFile('/proc/uptime') ?? '0').split(' ')[0]),
+      system_uptime: systemUptimeSeconds(),
       userdata_ran: this.#userdataRan,
     };
   }
@@ -187,4 +187,12 @@ export class Guest {
       problem: this.#problem?.message,
     };
   }
+}
+
+/** proc_uptime(5). Files of /proc have no size, so that `loadFile` finds nothing in them. */
+function systemUptimeSeconds(): number {
+  const file = std.open('/proc/uptime', 'r');
+  const line = file?.getline() ?? '0';
+  file?.close();
+  return Number(line.split(' ')[0]);
 }

@@ -76,6 +76,8 @@ declare module 'std' {
     puts(text: string): void;
     flush(): void;
     read(buffer: ArrayBuffer, offset: number, length: number): number;
+    /** The next line without its line end; null at the end of the file. */
+    getline(): string | null;
     close(): number;
   }
   export const out: File;
