@@ -20,6 +20,8 @@ export interface Options extends Partial<Omit<LiveVmOptions, 'vsockPath' | 'boot
   /** What the agent believes the boot token to be; the right one unless given. */
   readonly agentToken?: string;
   readonly archives?: Archives;
+  /** Where the host's nonces and shares come from. */
+  readonly randomHex?: () => string;
 }
 
 export interface Bench {
@@ -34,13 +36,18 @@ export interface Bench {
 /** No limit on how often, so that only the tests of rates meet one. */
 const UNLIMITED = { burst: 1e9, perSecond: 1e9 };
 
-export const dependencies = (log: string[] = [], limits: Partial<LiveLimits> = {}, archives = new Archives()): LiveDependencies => ({
+export const dependencies = (
+  log: string[] = [],
+  limits: Partial<LiveLimits> = {},
+  archives = new Archives(),
+  random = randomHex,
+): LiveDependencies => ({
   log: {
     info: (fields, message) => void log.push(`info ${message} ${JSON.stringify(fields)}`),
     warn: (fields, message) => void log.push(`warn ${message} ${JSON.stringify(fields)}`),
   },
   nowMs: Date.now,
-  randomHex,
+  randomHex: random,
   archives,
   limits: {
     ...LIVE_LIMITS, connections: UNLIMITED, hellos: UNLIMITED, requests: UNLIMITED, reports: UNLIMITED, logLines: UNLIMITED,
@@ -50,7 +57,7 @@ export const dependencies = (log: string[] = [], limits: Partial<LiveLimits> = {
 
 /** Everything is closed and removed when the test ends. */
 export async function bench(t: TestContext, options: Options = {}): Promise<Bench> {
-  const { store = new MemoryStore(), limits = {}, bootToken, agentToken = bootToken, archives, ...rest } = options;
+  const { store = new MemoryStore(), limits = {}, bootToken, agentToken = bootToken, archives, randomHex: random, ...rest } = options;
   const directory = mkdtempSync(join(tmpdir(), 'slicer-live-'));
   const vsockPath = join(directory, 'vm.vsock');
   const device = await VsockDevice.listen(vsockPath);
@@ -59,7 +66,7 @@ export async function bench(t: TestContext, options: Options = {}): Promise<Benc
     hostname: 'web-1', grant: 'all', vsockPath,
     ...(bootToken === undefined ? {} : { bootToken: new Secret(Buffer.from(bootToken)) }),
     ...rest,
-  }, dependencies(log, limits, archives));
+  }, dependencies(log, limits, archives, random));
   const agent = new WireAgent(device, agentToken);
   t.after(async () => {
     agent.close();

@@ -1,7 +1,8 @@
 // A small agent that speaks the live channel as docs/wire.md tells it, over the sockets of a VSOCK
 // device. It keeps what it receives in memory, and lets a test say anything to the host in between.
-import { createHmac, randomBytes } from 'node:crypto';
+import { createHmac } from 'node:crypto';
 import type { Socket } from 'node:net';
+import { randomHex } from '../../src/live/dependencies.ts';
 import { encodeFrame, FRAME, FrameReader, type Frame } from '../../src/wire/exec-frames.ts';
 import { asciiBytes, encodeHead, MessageReader, requestLineOf, type Head } from '../../src/wire/http.ts';
 import { guestProof, hostProof, sessionKey, type Nonces, type Purpose } from '../../src/wire/proof.ts';
@@ -37,6 +38,8 @@ export class WireAgent {
   wantsSession = false;
   runCommand: RunCommand = () => () => {};
   health: Health = { agent_version: '1.0', agent_uptime: 1, system_uptime: 2, userdata_ran: false };
+  /** Where its nonces come from. */
+  randomHex = randomHex;
   /** Changes an answer before it goes out; for agents that lie. */
   tamper: (answer: Record<string, string>) => Record<string, unknown> = (answer) => answer;
   readonly #token: string;
@@ -115,7 +118,7 @@ export class WireAgent {
     const challenge = ({ purpose, nonce }: Challenge): void => {
       const key = this.#keyFor(purpose);
       if (key === undefined) return answer('409 Conflict');
-      nonces = { host: nonce, guest: randomBytes(32).toString('hex') };
+      nonces = { host: nonce, guest: this.randomHex() };
       answer('200 OK', this.tamper({ nonce: nonces.guest, proof: guestProof(hmac, key, purpose, nonces) }));
     };
     const takeSession = ({ proof, share }: SessionOffer): void => {
