@@ -13,11 +13,14 @@ export class Holdings {
   #names: string[];
   #indexes: Map<string, number>;
   #prints: Uint8Array;
+  /** Whether the names are in the file: an agent that holds none has said so, too. */
+  #saved: boolean;
 
   constructor(directory: SecretsDirectory) {
     this.#directory = directory;
-    const manifest = std.loadFile(`${directory.statePath}/${MANIFEST}`) ?? '';
-    this.#names = manifest.split('\n').filter((name) => name !== '');
+    const manifest = std.loadFile(`${directory.statePath}/${MANIFEST}`);
+    this.#saved = manifest !== null;
+    this.#names = (manifest ?? '').split('\n').filter((name) => name !== '');
     this.#indexes = new Map(this.#names.map((name, index) => [name, index]));
     this.#prints = new Uint8Array(this.#names.length * sys.PRINT_BYTES);
   }
@@ -50,7 +53,7 @@ export class Holdings {
     for (const name of held) {
       sys.takePrint(this.#directory.fd, name, this.#prints, this.#indexes.get(name) as number);
     }
-    if (removed.length > 0 || this.#names.length !== before) this.#save(this.#names);
+    if (!this.#saved || removed.length > 0 || this.#names.length !== before) this.#save(this.#names);
   }
 
   #add(name: string): void {
@@ -87,5 +90,6 @@ export class Holdings {
       sys.finishFile(fd, 0o600, 0, 0);
     }
     sys.renameFile(stagingFd, stateFd, MANIFEST);
+    this.#saved = true;
   }
 }
