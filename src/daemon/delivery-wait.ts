@@ -28,7 +28,13 @@ export function watchDelivery(live: LiveVms, name: SecretName, waitMs: number): 
   };
 }
 
-async function holds(live: LiveVm, name: SecretName, counter: number, before: ReportedError | undefined, timeout: AbortSignal): Promise<boolean> {
+async function holds(
+  live: LiveVm,
+  name: SecretName,
+  counter: number,
+  before: ReportedError | undefined,
+  timeout: AbortSignal,
+): Promise<boolean> {
   const given = new AbortController();
   const giveUp = (): void => given.abort();
   const check = (): void => {

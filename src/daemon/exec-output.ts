@@ -2,6 +2,7 @@
 import { StringDecoder } from 'node:string_decoder';
 import { encodeBase64 } from '../api/base64.ts';
 import { fail } from '../errors/slicer-error.ts';
+import { agentProtocol } from '../live/agent-dial.ts';
 import type { ExecSession } from '../live/contract.ts';
 import { guestText } from '../live/guest-text.ts';
 import { FRAME } from '../wire/exec-frames.ts';
@@ -25,9 +26,10 @@ export async function* execEvents(session: ExecSession): AsyncGenerator<ExecEven
   let hasStarted = false;
   for await (const { type, payload } of session.frames) {
     if (type === FRAME.failed) {
-      throw fail('exec_failed', `the command could not be started: ${guestText(Buffer.from(payload).toString(), REASON_MAX_LENGTH)}`);
+      const reason = guestText(Buffer.from(payload).toString(), REASON_MAX_LENGTH);
+      throw fail('exec_failed', `the command could not be started: ${reason}`);
     }
-    if ((type === FRAME.started) === hasStarted) throw fail('agent_protocol', 'the agent in the guest breaks the protocol: expected one started frame, first');
+    if ((type === FRAME.started) === hasStarted) throw agentProtocol('expected one started frame, first');
     hasStarted = true;
     if (type === FRAME.started) yield { type: 'started', pid: decimal(payload, Number.MAX_SAFE_INTEGER) };
     else if (type === FRAME.stdout) yield { type: 'stdout', data: payload };
@@ -46,6 +48,6 @@ export function outputText(stdio: Stdio): (type: 'stdout' | 'stderr', data: Uint
 function decimal(payload: Uint8Array, max: number): number {
   const text = Buffer.from(payload).toString('latin1');
   const number = Number(text);
-  if (!/^[0-9]{1,16}$/.test(text) || number > max) throw fail('agent_protocol', 'the agent in the guest breaks the protocol: expected a decimal number in a frame');
+  if (!/^[0-9]{1,16}$/.test(text) || number > max) throw agentProtocol('expected a decimal number in a frame');
   return number;
 }

@@ -78,7 +78,9 @@ async function stream(first: ExecEvent, rest: AsyncIterable<ExecEvent>, stdio: S
     await write({ type, timestamp: timestamp(), pid });
     for await (const event of rest) {
       if (event.type === 'exit') await write({ type: 'exit', timestamp: timestamp(), exit_code: event.exitCode });
-      else if (event.type !== 'started') await write({ type: event.type, timestamp: timestamp(), ...text(event.type, event.data) });
+      else if (event.type !== 'started') {
+        await write({ type: event.type, timestamp: timestamp(), ...text(event.type, event.data) });
+      }
     }
   } catch (error) {
     const { code, message } = error instanceof SlicerError ? error : fail('internal', 'the daemon failed');
@@ -98,7 +100,8 @@ async function collected(_started: ExecEvent, rest: AsyncIterable<ExecEvent>, st
     output[event.type].push(event.data);
     sizeBytes += event.data.byteLength;
     if (sizeBytes > BUFFERED_OUTPUT_MAX_BYTES) {
-      throw fail('exec_failed', `the command wrote more than ${BUFFERED_OUTPUT_MAX_BYTES} bytes and was ended`, 'ask without buffered=true');
+      throw fail('exec_failed', `the command wrote more than ${BUFFERED_OUTPUT_MAX_BYTES} bytes and was ended`,
+        'ask without buffered=true');
     }
   }
   const encoding = stdio === 'base64' ? 'base64' : 'utf8';

@@ -46,7 +46,8 @@ export async function waitUntilReady(parts: LaunchParts, hostname: string, { goa
     const vm = vms.get(hostname);
     if (vm === undefined) ended.abort(fail('launch_failed', `vm "${hostname}" was deleted while it started`));
     else if (vm.status === 'stopped' || vm.status === 'failed') {
-      ended.abort(fail('launch_failed', `vm "${hostname}" ended before it was ready: ${vm.reason ?? vm.status}`, `slicer vm logs ${hostname}`));
+      ended.abort(fail('launch_failed', `vm "${hostname}" ended before it was ready: ${vm.reason ?? vm.status}`,
+        `slicer vm logs ${hostname}`));
     }
   };
   const stop = vms.onChange((changed) => {
@@ -98,6 +99,8 @@ function whatIsMissing({ vms, live }: Pick<LaunchParts, 'vms' | 'live'>, hostnam
   const fault = status?.deliveries.find(({ error }) => error !== undefined)?.error ?? status?.errors[0];
   if (fault !== undefined) return fault.message;
   const vm = vms.get(hostname);
-  if (status?.synced === true && vm?.kind === 'launched') return `userdata is ${vm.userdata.state === 'claimed' ? 'still running' : 'not begun'}`;
+  if (status?.synced === true && vm?.kind === 'launched') {
+    return `userdata is ${vm.userdata.state === 'claimed' ? 'still running' : 'not begun'}`;
+  }
   return status?.connected === true ? 'its agent has not confirmed the secrets' : 'its agent has not connected';
 }

@@ -98,7 +98,9 @@ function groupId(group: string): number {
   if (/^[0-9]+$/.test(group)) return Number(group);
   const line = readFileSync('/etc/group', 'utf8').split('\n').find((entry) => entry.startsWith(`${group}:`));
   const id = line?.split(':')[2];
-  if (id === undefined) throw fail('invalid_config', `there is no group "${group}" in /etc/group`, 'set config.api.socket_group to a name or a number');
+  if (id === undefined) {
+    throw fail('invalid_config', `there is no group "${group}" in /etc/group`, 'set config.api.socket_group to a name or a number');
+  }
   return Number(id);
 }
 

@@ -15,8 +15,9 @@ export function attachNodeRoutes(attach: Attach, groups: readonly HostGroup[], p
 
   const groupNamed = (name: string): HostGroup => {
     const group = groups.find((candidate) => candidate.name === name);
-    if (group === undefined) throw fail('group_not_found', `there is no host group ${JSON.stringify(name.slice(0, 64))}`, 'slicer vm launch lists the groups when there are several');
-    return group;
+    if (group !== undefined) return group;
+    throw fail('group_not_found', `there is no host group ${JSON.stringify(name.slice(0, 64))}`,
+      `the configuration has ${groups.map((known) => known.name).join(', ') || 'none'}`);
   };
 
   const remove = async (vm: Vm) => {

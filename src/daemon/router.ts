@@ -61,8 +61,12 @@ export function createRouter(log: Log, isClosing: () => boolean): Router {
     if (context.req.path !== '/healthz') {
       // A browser sends Origin with every request of a page that changes something: where no token is
       // asked for, no page may act for its reader.
-      if (isOpen && incoming.headers.origin !== undefined) throw fail('forbidden', 'this listener asks for no token and takes no requests from browsers');
-      if (!isAllowed(incoming)) throw fail('unauthorized', 'a bearer token is needed', 'the daemon keeps it in its token file: --token-file, SLICER_TOKEN_FILE');
+      if (isOpen && incoming.headers.origin !== undefined) {
+        throw fail('forbidden', 'this listener asks for no token and takes no requests from browsers');
+      }
+      if (!isAllowed(incoming)) {
+        throw fail('unauthorized', 'a bearer token is needed', 'the daemon keeps it in its token file: --token-file, SLICER_TOKEN_FILE');
+      }
       if (isClosing()) throw fail('shutting_down', 'the daemon is shutting down');
     }
     await next();
@@ -126,7 +130,8 @@ async function parse<Route extends RouteConfig>(route: Route, context: ApiContex
 
 /** A parameter that comes once is text, one that comes again a list. */
 function queryOf(context: ApiContext): Record<string, string | string[]> {
-  return Object.fromEntries(Object.entries(context.req.queries()).map(([name, values]) => [name, values.length === 1 ? values[0] as string : values]));
+  const queries = Object.entries(context.req.queries());
+  return Object.fromEntries(queries.map(([name, values]) => [name, values.length === 1 ? values[0] as string : values]));
 }
 
 function answerError(context: ApiContext, error: SlicerError): Response {

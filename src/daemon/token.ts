@@ -34,7 +34,8 @@ async function read(file: string): Promise<string | undefined> {
   try {
     const { mode } = await handle.stat();
     if ((mode & 0o077) !== 0) {
-      throw fail('store_not_private', `the token file ${file} can be read by others (mode ${(mode & 0o777).toString(8)})`, `chmod 600 ${file}`);
+      throw fail('store_not_private', `the token file ${file} can be read by others (mode ${(mode & 0o777).toString(8)})`,
+        `chmod 600 ${file}`);
     }
     const token = (await handle.readFile('utf8')).trim();
     if (token.length < TOKEN_MIN_LENGTH || !TOKEN.test(token)) {

@@ -47,7 +47,8 @@ export function attachVmRoutes(attach: Attach, vms: Vms, live: LiveVms): void {
 export function servedVm(vms: Vms, live: LiveVms, hostname: string): LiveVm {
   const vm = vmNamed(vms, hostname);
   if (vm.status !== 'running') {
-    throw fail('vm_not_running', `vm "${vm.hostname}" is ${vm.status}${vm.reason === undefined ? '' : `: ${vm.reason}`}`, `slicer vm logs ${vm.hostname}`);
+    const reason = vm.reason === undefined ? '' : `: ${vm.reason}`;
+    throw fail('vm_not_running', `vm "${vm.hostname}" is ${vm.status}${reason}`, `slicer vm logs ${vm.hostname}`);
   }
   const served = live.get(hostname);
   if (served === undefined) throw fail('agent_not_ready', `vm "${vm.hostname}" is not served; the daemon's log says why`);
