@@ -4,7 +4,6 @@ import { once } from 'node:events';
 import { existsSync, readdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { after, test } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
 import { startForeignVm, type ForeignVm } from './foreign-vm.ts';
 import { compileAttacker } from './guest-programs.ts';
 import { MISSING_COMPILER } from './parts.ts';
@@ -31,22 +30,12 @@ function foreign(): ForeignVm {
   return started;
 }
 
-/** Resolves when the VM called "stranger" has what it may have. */
-async function untilServed(): Promise<void> {
-  for (let round = 0; round < 200; round += 1) {
-    const { body } = await fixture.slicer.api('GET', '/vm/stranger/secrets');
-    if (body.synced === true && body.secrets.every(({ state }: { state: string }) => state === 'current')) return;
-    await delay(100);
-  }
-  throw new Error('the attached VM has no secrets after 20 s');
-}
-
 test('slicer attach --url registers a VM with a daemon, which serves it its grant', { skip }, async () => {
   const { slicer } = fixture;
   assert.equal(await slicer.launch('--no-secrets'), 'vm-1');
   started = await startForeignVm(slicer.path('.slicer/vms/vm-1'));
   await slicer.ok(['attach', '--url=./slicer.sock', '--name=stranger', `--vsock=${foreign().vsockPath}`, '--secret=granted']);
-  await untilServed();
+  await slicer.untilHolds('stranger');
   assert.equal(await slicer.inGuest('stranger', 'cd /run/slicer/secrets && ls && cat granted'), `granted\n${CANARY}`);
 });
 
@@ -62,7 +51,7 @@ test('an attached VM is adopted by the next daemon', { skip }, async () => {
   const { slicer } = fixture;
   await slicer.stop('SIGKILL');
   await slicer.start();
-  await untilServed();
+  await slicer.untilHolds('stranger');
   const { stderr } = await slicer.run(['secret', 'update', 'granted'], { stdin: CANARY });
   assert.match(stderr, /1 of 1/);
 });

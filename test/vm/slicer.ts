@@ -144,6 +144,18 @@ export class Slicer {
     await this.inGuest(vm, `n=0; until ${condition}; do n=$((n+1)); [ $n -lt ${rounds} ] || exit 1; usleep 20000; done`);
   }
 
+  /** Resolves when the VM holds the newest value of every secret that it is granted, and reports no fault. */
+  async untilHolds(vm: string, limitMs = 20_000): Promise<void> {
+    const deadline = Date.now() + limitMs;
+    for (;;) {
+      const { body } = await this.api('GET', `/vm/${vm}/secrets`);
+      const isCurrent = ({ state }: { state: string }): boolean => state === 'current';
+      if (body.synced === true && body.errors.length === 0 && body.secrets.every(isCurrent)) return;
+      if (Date.now() > deadline) throw new Error(`after ${limitMs} ms: ${JSON.stringify(body)}`);
+      await delay(50);
+    }
+  }
+
   /** Puts a file into the guest, for all to read and run. */
   async push(vm: string, file: Uint8Array, path: string): Promise<void> {
     await this.inGuest(vm, `cat > ${path} && chmod 755 ${path}`, { stdin: file });
