@@ -6,7 +6,7 @@ import { VERSION } from '../api/version.ts';
 import type { Config } from '../config/config.ts';
 import { Archives } from '../live/archives.ts';
 import { randomHex } from '../live/dependencies.ts';
-import { LIVE_LIMITS } from '../live/limits.ts';
+import { LIVE_LIMITS, type LiveLimits } from '../live/limits.ts';
 import { openStore } from '../store/store.ts';
 import { attachExecRoute } from './exec-route.ts';
 import { startGroupVms } from './group-vms.ts';
@@ -29,6 +29,7 @@ export interface DaemonOptions {
   readonly keepVms: boolean;
   readonly log: Log;
   readonly machine?: Machine;
+  readonly liveLimits?: LiveLimits;
 }
 
 export interface Daemon {
@@ -49,7 +50,7 @@ const LAST_ANSWERS_MS = 2_000;
  * invalid_config, no_memory_file_system; nothing is left of a start that failed, and VMs run on.
  */
 export async function startDaemon(config: Config, options: DaemonOptions): Promise<Daemon> {
-  const { log, machine = thisMachine } = options;
+  const { log, machine = thisMachine, liveLimits: limits = LIVE_LIMITS } = options;
   // Whatever this process makes is its own, whoever called it.
   process.umask(0o077);
   const directory = await realpath(options.directory);
@@ -88,7 +89,7 @@ export async function startDaemon(config: Config, options: DaemonOptions): Promi
       await (keepVms ? vms.closeKeepingVms() : vms.stopAll());
       await starting;
     });
-    live = new LiveVms(store, vms, log, { log, nowMs: Date.now, randomHex, archives: new Archives(), limits: LIVE_LIMITS });
+    live = new LiveVms(store, vms, log, { log, nowMs: Date.now, randomHex, archives: new Archives(), limits });
     await live.adopt();
 
     const router = createRouter(log, () => closing.signal.aborted);

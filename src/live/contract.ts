@@ -52,7 +52,7 @@ export interface LiveVm {
   onStatus(listener: () => void): () => void;
   /**
    * A connection to the agent on which both sides proved the session key; the caller sends one call on
-   * it. Throws agent_not_ready (no session), agent_unreachable, agent_protocol.
+   * it. Throws agent_not_ready (no session, and none within seconds), agent_unreachable, agent_protocol.
    */
   call(signal: AbortSignal): Promise<AgentCall>;
   /** Ends all connections and removes the sockets that were made. */

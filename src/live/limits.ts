@@ -18,6 +18,11 @@ export interface LiveLimits {
   /** A response must be taken within this time and at this speed. */
   readonly responseMs: number;
   readonly responseBytesPerSecond: number;
+  /**
+   * How long a call waits for a session where there is none: an agent that lost its host comes back within
+   * seconds.
+   */
+  readonly sessionMs: number;
   /** From the dial of a guest until both sides have proved their key. */
   readonly handshakeMs: number;
   /** From a call on a proved connection until its answer; a running command has no limit. */
@@ -39,6 +44,7 @@ export const LIVE_LIMITS: LiveLimits = {
   idleMs: 75_000,
   responseMs: 60_000,
   responseBytesPerSecond: 16 * 1024,
+  sessionMs: 5_000,
   handshakeMs: 5_000,
   answerMs: 10_000,
   outputBacklogBytes: 256 * 1024,

@@ -7,6 +7,7 @@ import { HOST_PORT } from '../wire/ports.ts';
 import type { ReportedError } from '../wire/protocol.ts';
 import { agentCall } from './agent-call.ts';
 import type { AgentCall, LiveStatus, LiveVm, LiveVmOptions } from './contract.ts';
+import { withDeadline } from './deadline.ts';
 import { Deliveries } from './deliveries.ts';
 import type { LiveDependencies } from './dependencies.ts';
 import { report } from './guest-messages.ts';
@@ -14,7 +15,7 @@ import { guestServer, respondTooMany, type GuestServer } from './guest-server.ts
 import { readJson } from './json-body.ts';
 import { respondEmpty, respondError } from './response.ts';
 import { SecretsRoute } from './secrets-route.ts';
-import { SessionKeeper } from './session-keeper.ts';
+import { notReady, SessionKeeper } from './session-keeper.ts';
 import { listenPrivately } from './socket-listener.ts';
 import { TokenBucket } from './token-bucket.ts';
 import { UserdataRoute } from './userdata-route.ts';
@@ -118,8 +119,13 @@ class LiveVmServer implements LiveVm {
   }
 
   async call(signal: AbortSignal): Promise<AgentCall> {
+    const { limits } = this.#dependencies;
+    if (this.#session.key === undefined) {
+      await withDeadline(limits.sessionMs, notReady, [signal], (inTime) =>
+        this.#until(() => this.#session.key !== undefined, inTime));
+    }
     const { connection, authorization } = await this.#session.prove(signal);
-    const call = agentCall(connection, authorization, this.#dependencies.limits);
+    const call = agentCall(connection, authorization, limits);
     this.#calls.add(call);
     connection.onceEnded(() => this.#calls.delete(call));
     return call;

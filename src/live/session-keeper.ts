@@ -1,6 +1,6 @@
 // The session with one guest's agent: who holds the key, and the dials that bring a new one. A guest may
 // ask as often as it likes; it is dialled one at a time and at a bounded rate.
-import { fail } from '../errors/slicer-error.ts';
+import { fail, type SlicerError } from '../errors/slicer-error.ts';
 import type { Secret } from '../secret/secret.ts';
 import { AgentConnection } from './agent-connection.ts';
 import { late } from './agent-dial.ts';
@@ -19,6 +19,9 @@ export interface SessionKeeperParts {
   readonly onSession: () => void;
   readonly onFault: (error: Error) => void;
 }
+
+export const notReady = (): SlicerError =>
+  fail('agent_not_ready', 'the agent in the guest has no session yet', 'slicer vm logs NAME shows how far the guest has booted');
 
 export class SessionKeeper {
   readonly #parts: SessionKeeperParts;
@@ -63,7 +66,7 @@ export class SessionKeeper {
    */
   async prove(signal: AbortSignal): Promise<{ connection: AgentConnection; authorization: string }> {
     const key = this.#key;
-    if (key === undefined) throw fail('agent_not_ready', 'the agent in the guest has no session yet', 'try again in a second');
+    if (key === undefined) throw notReady();
     return this.#inTime([signal], async (inTime) => {
       const connection = await AgentConnection.dial(this.#parts.vsockPath, inTime);
       try {

@@ -10,6 +10,7 @@ import { pino } from 'pino';
 import type { Config, HostGroup } from '../../src/config/config.ts';
 import { startDaemon, type Daemon, type DaemonOptions } from '../../src/daemon/daemon.ts';
 import type { Log } from '../../src/daemon/log.ts';
+import { LIVE_LIMITS } from '../../src/live/limits.ts';
 import { VsockDevice } from '../live/vsock-device.ts';
 import { WireAgent } from '../live/wire-agent.ts';
 import { GuestVms } from './guest-vms.ts';
@@ -80,6 +81,8 @@ export async function bench(t: TestContext, options: Options = {}): Promise<Benc
   };
   const daemon = await startDaemon(options.config?.(config) ?? config, {
     directory, keepVms: options.keepVms ?? false, log: memoryLog(log), machine,
+    // A guest of these tests has its session at once, or never.
+    liveLimits: { ...LIVE_LIMITS, sessionMs: 100 },
   });
   t.after(async () => {
     await daemon.stop();

@@ -18,9 +18,17 @@ test('health comes over a connection on which both sides proved the session', as
   call.close();
 });
 
-test('there is no call without a session', async (t) => {
-  const { vm } = await bench(t);
+test('a call waits for a session, and not for ever', async (t) => {
+  const { vm, agent } = await bench(t);
   await assert.rejects(vm.call(never), { code: 'agent_not_ready' });
+  const later = await bench(t, { limits: { sessionMs: 60_000 } });
+  const call = later.vm.call(never);
+  await later.agent.establish();
+  assert.deepEqual(await (await call).health(), agent.health);
+  const given = new AbortController();
+  const abandoned = vm.call(given.signal);
+  given.abort(new Error('given up'));
+  await assert.rejects(abandoned, /given up/);
 });
 
 test('an agent that lost its session is not ready', async (t) => {
