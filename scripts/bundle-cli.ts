@@ -19,6 +19,9 @@ export async function bundleCli(root: string, outDir: string, gitCommit: string)
     supported: { 'dynamic-import': false },
     define: { SLICER_GIT_COMMIT: JSON.stringify(gitCommit) },
     legalComments: 'none',
+    // A third less to parse; names stay, for `--debug`.
+    minifyWhitespace: true,
+    minifySyntax: true,
     logLevel: 'warning',
   };
   const apart = APART.map((name) => `src/cli/commands/${name}.ts`);
