@@ -1,7 +1,6 @@
 // Finds the boot token: the systemd credential `slicer.boot-token`, which the VMM put into firmware
 // tables that only root can read. Trusts the first place that has it, in systemd's order: where systemd
 // already imported it, QEMU's fw_cfg, then SMBIOS type 11 (OEM strings, SMBIOS specification 7.12).
-import * as os from 'os';
 import * as std from 'std';
 import * as sys from 'sys';
 
@@ -23,20 +22,21 @@ export function findBootToken(): string {
     const text = std.loadFile(path);
     if (text !== null && TOKEN.test(text)) return text;
   }
-  const [entries] = os.readdir(DMI_ENTRIES);
-  for (const entry of entries.filter((name) => name.startsWith('11-')).sort()) {
-    const token = oemStrings(`${DMI_ENTRIES}/${entry}/raw`)
+  for (let index = 0; ; index += 1) {
+    const strings = oemStrings(`${DMI_ENTRIES}/11-${index}/raw`);
+    if (strings === undefined) return '';
+    const token = strings
       .filter((string) => string.startsWith(OEM_PREFIX))
       .map((string) => fromBase64(string.slice(OEM_PREFIX.length)))
       .find((text) => TOKEN.test(text));
     if (token !== undefined) return token;
   }
-  return '';
 }
 
-function oemStrings(path: string): string[] {
+/** Undefined when there is no such table: the kernel counts those of a type from 0. */
+function oemStrings(path: string): string[] | undefined {
   const file = std.open(path, 'rb');
-  if (file === null) return [];
+  if (file === null) return undefined;
   const bytes = new Uint8Array(TABLE_MAX_BYTES);
   const length = file.read(bytes.buffer, 0, TABLE_MAX_BYTES);
   file.close();

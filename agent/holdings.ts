@@ -13,14 +13,14 @@ export class Holdings {
   #names: string[];
   #indexes: Map<string, number>;
   #prints: Uint8Array;
-  /** Whether the names are in the file: an agent that holds none has said so, too. */
-  #saved: boolean;
+  /** How many names the file has; undefined without a file, since an agent that holds none says so too. */
+  #savedCount: number | undefined;
 
   constructor(directory: SecretsDirectory) {
     this.#directory = directory;
     const manifest = std.loadFile(`${directory.statePath}/${MANIFEST}`);
-    this.#saved = manifest !== null;
     this.#names = (manifest ?? '').split('\n').filter((name) => name !== '');
+    this.#savedCount = manifest === null ? undefined : this.#names.length;
     this.#indexes = new Map(this.#names.map((name, index) => [name, index]));
     this.#prints = new Uint8Array(this.#names.length * sys.PRINT_BYTES);
   }
@@ -47,13 +47,13 @@ export class Holdings {
 
   /** Ends a change: `held` are in place as staged, `removed` are gone. */
   settle(held: readonly string[], removed: readonly string[]): void {
-    const before = this.#names.length;
     if (removed.length > 0) this.#drop(new Set(removed));
     for (const name of held) this.#add(name);
     for (const name of held) {
       sys.takePrint(this.#directory.fd, name, this.#prints, this.#indexes.get(name) as number);
     }
-    if (!this.#saved || removed.length > 0 || this.#names.length !== before) this.#save(this.#names);
+    // Names were announced before they came, so the file has them all; with as many it has no others.
+    if (removed.length > 0 || this.#names.length !== this.#savedCount) this.#save(this.#names);
   }
 
   #add(name: string): void {
@@ -90,6 +90,6 @@ export class Holdings {
       sys.finishFile(fd, 0o600, 0, 0);
     }
     sys.renameFile(stagingFd, stateFd, MANIFEST);
-    this.#saved = true;
+    this.#savedCount = names.length;
   }
 }

@@ -40,8 +40,11 @@ export class SecretsWriter {
   readonly #staged: string[] = [];
   readonly #unchanged: string[] = [];
   readonly #whiteouts: string[] = [];
+  /** The entry that is being staged; undefined for a whiteout. */
   #entry: TarEntry | undefined;
   #fd = -1;
+  /** The secret that a fault is about. */
+  #current: string | undefined;
 
   constructor(directory: SecretsDirectory, holdings: Holdings, kind: 'full' | 'delta') {
     this.#directory = directory;
@@ -56,7 +59,7 @@ export class SecretsWriter {
 
   /** Throws a `Fault`; then `abort()` must follow. */
   push(chunk: Uint8Array): void {
-    this.#reader.push(chunk);
+    this.#blaming(() => this.#reader.push(chunk));
   }
 
   abort(): void {
@@ -67,6 +70,10 @@ export class SecretsWriter {
 
   /** Throws a `Fault`; up to the first rename the old set is whole. */
   commit(): Changes {
+    return this.#blaming(() => this.#commit());
+  }
+
+  #commit(): Changes {
     const { fd, stagingFd } = this.#directory;
     this.#reader.end();
     for (const name of this.#staged) { // 3.
@@ -78,10 +85,20 @@ export class SecretsWriter {
     const added = this.#staged.filter((name) => !this.#holdings.has(name));
     const changed = this.#staged.filter((name) => this.#holdings.has(name));
     this.#holdings.announce(added); // 4.
-    for (const name of this.#staged) about(name, () => sys.renameFile(stagingFd, fd, name)); // 5.
-    for (const name of removed) about(name, () => sys.removeFile(fd, name)); // 6.
+    for (const name of this.#staged) sys.renameFile(stagingFd, fd, (this.#current = name)); // 5.
+    for (const name of removed) sys.removeFile(fd, (this.#current = name)); // 6.
+    this.#current = undefined;
     this.#holdings.settle([...this.#unchanged, ...this.#staged], removed); // 7.
     return { added, changed, removed };
+  }
+
+  /** What fails in `step` is the fault of the secret at hand. */
+  #blaming<T>(step: () => T): T {
+    try {
+      return step();
+    } catch (error) {
+      throw toFault(error, this.#current);
+    }
   }
 
   #beginEntry(entry: TarEntry): void {
@@ -94,16 +111,14 @@ export class SecretsWriter {
       this.#whiteouts.push(name);
       return;
     }
-    this.#entry = { ...entry, name };
-    this.#fd = about(name, () => sys.createFile(this.#directory.stagingFd, name));
+    this.#entry = entry;
+    this.#current = name;
+    this.#fd = sys.createFile(this.#directory.stagingFd, name);
   }
 
   #writeEntry(chunk: Uint8Array): void {
-    const entry = this.#entry;
-    if (entry === undefined) return;
-    about(entry.name, () => {
-      for (let sent = 0; sent < chunk.byteLength;) sent += sys.write(this.#fd, chunk, sent, chunk.byteLength);
-    });
+    if (this.#entry === undefined) return;
+    for (let sent = 0; sent < chunk.byteLength;) sent += sys.write(this.#fd, chunk, sent, chunk.byteLength);
   }
 
   #endEntry(): void {
@@ -113,7 +128,8 @@ export class SecretsWriter {
     const staged = this.#fd;
     this.#entry = undefined;
     this.#fd = -1;
-    about(entry.name, () => sys.finishFile(staged, entry.mode, entry.uid, entry.gid));
+    sys.finishFile(staged, entry.mode, entry.uid, entry.gid);
+    this.#current = undefined;
     if (this.#holdings.has(entry.name) && sys.sameFile(stagingFd, fd, entry.name)) { // 2.
       sys.removeFile(stagingFd, entry.name);
       this.#unchanged.push(entry.name);
@@ -127,14 +143,5 @@ export function clearStaging(directory: SecretsDirectory): void {
   const [names] = os.readdir(`${directory.statePath}/staging`);
   for (const name of names) {
     if (name !== '.' && name !== '..') sys.removeFile(directory.stagingFd, name);
-  }
-}
-
-/** What fails in `step` is this secret's fault. */
-function about<T>(name: string, step: () => T): T {
-  try {
-    return step();
-  } catch (error) {
-    throw toFault(error, name);
   }
 }

@@ -61,7 +61,7 @@ export class TarReader {
   #dataLeft = 0;
   #paddingLeft = 0;
   #pax: string | undefined;
-  #overrides: ReadonlyMap<string, string> = new Map();
+  #overrides: ReadonlyMap<string, string> | undefined;
   #zeroBlocks = 0;
 
   constructor(handlers: TarHandlers, primitives: BlockPrimitives = PORTABLE_PRIMITIVES) {
@@ -119,19 +119,19 @@ export class TarReader {
   #readHeader(block: Uint8Array): void {
     const sum = this.#primitives.checksum(block);
     if (sum === 8 * 0x20) {
-      if (this.#overrides.size > 0) throw new WireError('expected an entry after its pax header');
+      if (this.#overrides !== undefined) throw new WireError('expected an entry after a pax header');
       this.#zeroBlocks += 1;
       return;
     }
     if (this.#zeroBlocks > 0) throw new WireError('expected the tar archive to end after its closing block');
-    const numbers = this.#primitives.text(block, MODE[0], CHECKSUM[1]);
-    if (octal(numbers, CHECKSUM) !== sum) throw new WireError('expected a tar header with a right checksum');
-    if (this.#string(block, MAGIC) !== 'ustar') throw new WireError('expected a ustar header');
+    const header = this.#primitives.text(block, 0, MAGIC[1]);
+    if (octal(header, CHECKSUM) !== sum) throw new WireError('expected a tar header with a right checksum');
+    if (string(header, MAGIC) !== 'ustar') throw new WireError('expected a ustar header');
     if (block[PREFIX] !== 0) throw new WireError('expected a tar name without a prefix');
 
     const type = block[TYPE];
-    if (type === TYPE_PAX && this.#overrides.size === 0) {
-      const sizeBytes = octal(numbers, SIZE);
+    if (type === TYPE_PAX && this.#overrides === undefined) {
+      const sizeBytes = octal(header, SIZE);
       if (sizeBytes === 0 || sizeBytes > PAX_MAX_BYTES) {
         throw new WireError(`expected a pax header of 1 to ${PAX_MAX_BYTES} bytes, got ${sizeBytes}`);
       }
@@ -140,22 +140,18 @@ export class TarReader {
       return;
     }
     if (type !== TYPE_FILE) throw new WireError('expected a regular file in the tar archive');
-    this.#readEntry(block, numbers);
+    this.#readEntry(header);
   }
 
-  #readEntry(block: Uint8Array, numbers: string): void {
+  #readEntry(header: string): void {
     const overrides = this.#overrides;
-    this.#overrides = new Map();
-    const number = (key: string, field: readonly [number, number]): number => {
-      const text = overrides.get(key);
-      return text === undefined ? octal(numbers, field) : decimal(text);
-    };
+    this.#overrides = undefined;
     const entry: TarEntry = {
-      name: overrides.get('path') ?? this.#string(block, NAME),
-      sizeBytes: number('size', SIZE),
-      mode: octal(numbers, MODE) & 0o777,
-      uid: number('uid', UID),
-      gid: number('gid', GID),
+      name: overrides?.get('path') ?? string(header, NAME),
+      sizeBytes: decimal(overrides?.get('size')) ?? octal(header, SIZE),
+      mode: octal(header, MODE) & 0o777,
+      uid: decimal(overrides?.get('uid')) ?? octal(header, UID),
+      gid: decimal(overrides?.get('gid')) ?? octal(header, GID),
     };
     this.#handlers.onEntry(entry);
     this.#expect(entry.sizeBytes);
@@ -166,25 +162,27 @@ export class TarReader {
     this.#dataLeft = sizeBytes;
     this.#paddingLeft = (BLOCK_BYTES - (sizeBytes % BLOCK_BYTES)) % BLOCK_BYTES;
   }
+}
 
-  #string(block: Uint8Array, field: readonly [number, number]): string {
-    const text = this.#primitives.text(block, field[0], field[1]);
-    const end = text.indexOf('\0');
-    return end === -1 ? text : text.slice(0, end);
-  }
+/** A field up to its first NUL. */
+function string(header: string, field: readonly [number, number]): string {
+  const text = header.slice(field[0], field[1]);
+  const end = text.indexOf('\0');
+  return end === -1 ? text : text.slice(0, end);
 }
 
 /**
- * `numbers` is the text of a header from MODE on. parseInt stops at the field's filling; no expression checks
- * that it is one, since that would cost the agent as much as the rest of the header.
+ * parseInt stops at the field's filling; no expression checks that it is one, since that would cost the
+ * agent as much as the rest of the header.
  */
-function octal(numbers: string, field: readonly [number, number]): number {
-  const value = Number.parseInt(numbers.slice(field[0] - MODE[0], field[1] - MODE[0]), 8);
+function octal(header: string, field: readonly [number, number]): number {
+  const value = Number.parseInt(header.slice(field[0], field[1]), 8);
   if (Number.isNaN(value)) throw new WireError('expected an octal number in a tar header');
   return value;
 }
 
-function decimal(text: string): number {
+function decimal(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
   if (!/^(0|[1-9][0-9]{0,14})$/.test(text)) throw new WireError('expected a decimal number in a pax record');
   return Number(text);
 }
