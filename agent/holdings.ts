@@ -41,19 +41,17 @@ export class Holdings {
 
   /** Writes down that these names may be there from now on, before the first of them is. */
   announce(names: readonly string[]): void {
-    const fresh = names.filter((name) => !this.has(name));
-    if (fresh.length > 0) this.#save([...this.#names, ...fresh]);
+    for (const name of names) this.#add(name);
+    if (this.#names.length !== this.#savedCount) this.#save();
   }
 
   /** Ends a change: `held` are in place as staged, `removed` are gone. */
   settle(held: readonly string[], removed: readonly string[]): void {
     if (removed.length > 0) this.#drop(new Set(removed));
-    for (const name of held) this.#add(name);
     for (const name of held) {
       sys.takePrint(this.#directory.fd, name, this.#prints, this.#indexes.get(name) as number);
     }
-    // Names were announced before they came, so the file has them all; with as many it has no others.
-    if (removed.length > 0 || this.#names.length !== this.#savedCount) this.#save(this.#names);
+    if (removed.length > 0 || this.#savedCount === undefined) this.#save();
   }
 
   #add(name: string): void {
@@ -79,9 +77,9 @@ export class Holdings {
     this.#prints = prints;
   }
 
-  #save(names: readonly string[]): void {
+  #save(): void {
     const { stagingFd, stateFd } = this.#directory;
-    const bytes = utf8Bytes(names.map((name) => `${name}\n`).join(''));
+    const bytes = utf8Bytes(this.#names.map((name) => `${name}\n`).join(''));
     sys.removeFile(stagingFd, MANIFEST);
     const fd = sys.createFile(stagingFd, MANIFEST);
     try {
@@ -90,6 +88,6 @@ export class Holdings {
       sys.finishFile(fd, 0o600, 0, 0);
     }
     sys.renameFile(stagingFd, stateFd, MANIFEST);
-    this.#savedCount = names.length;
+    this.#savedCount = this.#names.length;
   }
 }
