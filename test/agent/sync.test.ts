@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import {
-  chmodSync, lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, watch, writeFileSync,
+  chmodSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, watch, writeFileSync,
 } from 'node:fs';
+import { release } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { name, rootOnly, startGuest, value, type Guest } from './guest-fixture.ts';
@@ -163,6 +164,21 @@ test('a disk is refused: secrets are only ever written to memory', async (contex
   const synced = await guest.agent(['secrets', 'sync'], ['sh', '-c', 'exec "$@" --dir "$0"', `${disk}/secrets`]);
   assert.equal(synced.status, 1);
   assert.match(synced.stderr, /expected .* on tmpfs or ramfs, got file system type 0x[0-9a-f]+/);
+});
+
+test('where /run is a disk, the agent mounts a tmpfs of its own, one that is never swapped out', async (context) => {
+  const guest = await startGuest(context);
+  await guest.store.create(name('a'), value('1'), rootOnly);
+  const disk = mkdtempSync(join(process.cwd(), '.run-on-disk-'));
+  context.after(() => rmSync(disk, { recursive: true }));
+  // A mount namespace of its own, in which /run is that directory.
+  const script = 'mount --bind "$0" /run && "$@" --dir /run/slicer/secrets && cat /run/slicer/secrets/a && grep " /run/slicer " /proc/mounts';
+  const synced = await guest.agent(['secrets', 'sync'], ['unshare', '--mount', 'sh', '-c', script, disk]);
+  assert.equal(synced.stderr, '');
+  assert.match(synced.stdout, /^added a\n1slicer \/run\/slicer tmpfs rw,nosuid,nodev/);
+  const [major = 0, minor = 0] = release().split('.').map(Number);
+  if (major > 6 || (major === 6 && minor >= 4)) assert.match(synced.stdout, /noswap/);
+  assert.deepEqual(readdirSync(join(disk, 'slicer')), []);
 });
 
 test('the agent for arm64 syncs as the one for x86-64 does', async (context) => {
