@@ -56,14 +56,17 @@ export class Session {
         resolve();
       };
     });
+    offer.catch(() => undefined);
     try {
       const response = await host.request({ method: 'POST', target: '/v1/hello' });
-      if (response.status !== 202) throw new Fault('refused', `the host answered a hello with ${response.status}`);
+      // After a 429 too the host dials, only later: somebody else may be flooding it with hellos.
+      if (response.status !== 202 && response.status !== 429) {
+        throw new Fault('refused', `the host answered a hello with ${response.status}`);
+      }
       await offer;
     } finally {
       this.#offered?.();
       this.#offered = undefined;
-      offer.catch(() => undefined);
     }
   }
 
