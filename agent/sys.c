@@ -445,14 +445,35 @@ static int take_print(int base, const char *name, struct print *print) {
     return 0;
 }
 
-/* takePrint(fd, name, prints, index): records the file's state in the index-th slot of `prints`. */
+/* takePrint(fd, name, prints, index): records the file's state, or that it is absent, in a slot of `prints`. */
 FUNCTION(take_print_of) {
     size_t length;
     int result, base = int_argument(ctx, argv[0]), index = int_argument(ctx, argv[3]);
     uint8_t *prints = bytes_argument(ctx, argv[2], &length);
     if (!prints) return JS_EXCEPTION;
     if (index < 0 || (index + 1) * sizeof(struct print) > length) return JS_ThrowRangeError(ctx, "no such print");
-    WITH_NAME(argv[1], "stat", take_print(base, name, (struct print *)prints + index));
+    struct print *print = (struct print *)prints + index;
+    memset(print, 0, sizeof *print);
+    WITH_NAME(argv[1], "stat", take_print(base, name, print) < 0 && errno != ENOENT ? -1 : 0);
+    return JS_UNDEFINED;
+}
+
+/*
+ * confirmPrint(fd, name, prints, index): the file was renamed since its print was taken, which changes its
+ * inode change time. Takes that over, or clears the print when anything else differs: somebody was quicker.
+ */
+FUNCTION(confirm_print_of) {
+    size_t length;
+    struct print now = { 0 };
+    int result, base = int_argument(ctx, argv[0]), index = int_argument(ctx, argv[3]);
+    uint8_t *prints = bytes_argument(ctx, argv[2], &length);
+    if (!prints) return JS_EXCEPTION;
+    if (index < 0 || (index + 1) * sizeof(struct print) > length) return JS_ThrowRangeError(ctx, "no such print");
+    struct print *print = (struct print *)prints + index;
+    WITH_NAME(argv[1], "stat", take_print(base, name, &now) < 0 && errno != ENOENT ? -1 : 0);
+    print->ctime_s = now.ctime_s;
+    print->ctime_ns = now.ctime_ns;
+    if (memcmp(print, &now, sizeof now)) memset(print, 0, sizeof *print);
     return JS_UNDEFINED;
 }
 
@@ -634,6 +655,7 @@ static const JSCFunctionListEntry FUNCTIONS[] = {
     JS_CFUNC_DEF("isDirectory", 2, is_directory),
     JS_CFUNC_DEF("sameFile", 3, same_file_below),
     JS_CFUNC_DEF("takePrint", 4, take_print_of),
+    JS_CFUNC_DEF("confirmPrint", 4, confirm_print_of),
     JS_CFUNC_DEF("changedFiles", 3, changed_files),
     JS_CFUNC_DEF("fileSystemType", 1, file_system_type),
     JS_CFUNC_DEF("mountTmpfs", 1, mount_tmpfs),
