@@ -51,6 +51,14 @@ export class Connections {
     if (connection !== undefined && connection.timer === undefined) this.#startTimer(connection);
   }
 
+  /** Ends no connection that there is now for being a stranger's; a new session still ends them all. */
+  keepOpen(): void {
+    for (const connection of this.#open.values()) {
+      clearTimeout(connection.timer);
+      connection.timer = undefined;
+    }
+  }
+
   /** Closes what the session before was used on. */
   closeAuthenticated(): void {
     for (const { socket, timer } of this.#open.values()) {

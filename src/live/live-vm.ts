@@ -131,6 +131,14 @@ class LiveVmServer implements LiveVm {
     return call;
   }
 
+  guestReset(): void {
+    this.#session.guestReset();
+    this.#secrets.abandonPoll();
+    this.#guest.connections.keepOpen();
+    this.#log('info', 'the guest was reset');
+    this.#changed();
+  }
+
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;

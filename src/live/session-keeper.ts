@@ -88,6 +88,14 @@ export class SessionKeeper {
     });
   }
 
+  /** The session ended with the guest's memory; the guest's next hello begins another. */
+  guestReset(): void {
+    clearTimeout(this.#later);
+    this.#later = undefined;
+    this.#again = false;
+    this.#key = undefined;
+  }
+
   close(): void {
     clearTimeout(this.#later);
     this.#key = undefined;
