@@ -2,7 +2,6 @@
 // both at the same time and each only as fast as the other end takes it. A client that goes away takes its
 // command with it.
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
-import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { BUFFERED_OUTPUT_MAX_BYTES } from '../api/limits.ts';
 import { routes } from '../api/routes.ts';
@@ -69,7 +68,7 @@ async function stream(first: ExecEvent, rest: AsyncIterable<ExecEvent>, stdio: S
   const write = async (event: object): Promise<void> => {
     if (outgoing.destroyed) return;
     const line = `${JSON.stringify(event)}\n`;
-    if (!outgoing.write(line)) await Promise.race([once(outgoing, 'drain'), once(outgoing, 'close')]);
+    if (!outgoing.write(line)) await drained(outgoing);
   };
   const timestamp = (): string => new Date().toISOString();
   const text = outputText(stdio);
@@ -88,6 +87,17 @@ async function stream(first: ExecEvent, rest: AsyncIterable<ExecEvent>, stdio: S
   } finally {
     outgoing.end();
   }
+}
+
+/** Resolves when the client has taken what was written, or has gone. */
+function drained(outgoing: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    const settle = (): void => {
+      outgoing.off('drain', settle).off('close', settle);
+      resolve();
+    };
+    outgoing.on('drain', settle).on('close', settle);
+  });
 }
 
 async function collected(_started: ExecEvent, rest: AsyncIterable<ExecEvent>, stdio: Stdio): Promise<ExecResult> {
