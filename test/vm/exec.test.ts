@@ -110,6 +110,7 @@ test('a command that makes much output does not grow daemon or agent', { skip },
   assert.equal(stdoutBytes.byteLength, 20_000_000);
   const peak = Number(await slicer.inGuest('vm-1', "sed -n 's/^VmHWM: *\\t*\\([0-9]*\\) kB/\\1/p' /proc/$(pidof slicer-agent | sed 's/ .*//')/status"));
   assert.ok(peak < 8 * 1024, `the agent needed ${peak} KiB`);
+  assert.doesNotMatch(slicer.daemonOutput, /Warning/);
 });
 
 test('health tells version, times and whether userdata ran', { skip }, async () => {
