@@ -31,7 +31,7 @@ export async function takeLock(path: string): Promise<() => Promise<void>> {
       if (found === undefined) continue;
       const other = parse(found);
       if (other !== undefined && other.boot_id === holder.boot_id && isAlive(other)) {
-        throw fail('already_running', `a daemon serves this directory already: process ${other.pid}`);
+        throw fail('already_running', `a daemon serves this directory already: process ${other.pid}`, `slicer info, or to end it: kill ${other.pid}`);
       }
       await takeAway(path, found, own);
     }

@@ -65,7 +65,7 @@ export function createRouter(log: Log, isClosing: () => boolean): Router {
         throw fail('forbidden', 'this listener asks for no token and takes no requests from browsers');
       }
       if (!isAllowed(incoming)) {
-        throw fail('unauthorized', 'a bearer token is needed', 'the daemon keeps it in its token file: --token-file, SLICER_TOKEN_FILE');
+        throw fail('unauthorized', incoming.headers.authorization === undefined ? 'a bearer token is needed' : 'this is not the bearer token', 'the daemon keeps it in its token file: --token-file, SLICER_TOKEN_FILE');
       }
       if (isClosing()) throw fail('shutting_down', 'the daemon is shutting down');
     }
