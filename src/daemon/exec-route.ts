@@ -13,6 +13,7 @@ import { FRAME, FRAME_MAX_BYTES } from '../wire/exec-frames.ts';
 import { JSON_MAX_BYTES, type ExecRequest } from '../wire/protocol.ts';
 import { execEvents, outputText, type ExecEvent, type Stdio } from './exec-output.ts';
 import type { LiveVms } from './live-vms.ts';
+import { OutputBuffer } from './output-buffer.ts';
 import type { Attach } from './router.ts';
 import { goneSignal, servedVm } from './vm-routes.ts';
 
@@ -101,13 +102,13 @@ function drained(outgoing: ServerResponse): Promise<void> {
 }
 
 async function collected(_started: ExecEvent, rest: AsyncIterable<ExecEvent>, stdio: Stdio): Promise<ExecResult> {
-  const output: Record<'stdout' | 'stderr', Uint8Array[]> = { stdout: [], stderr: [] };
+  const output = { stdout: new OutputBuffer(), stderr: new OutputBuffer() };
   let sizeBytes = 0;
   let exitCode = 0;
   for await (const event of rest) {
     if (event.type === 'exit') exitCode = event.exitCode;
     if (event.type !== 'stdout' && event.type !== 'stderr') continue;
-    output[event.type].push(event.data);
+    output[event.type].add(event.data);
     sizeBytes += event.data.byteLength;
     if (sizeBytes > BUFFERED_OUTPUT_MAX_BYTES) {
       throw fail('exec_failed', `the command wrote more than ${BUFFERED_OUTPUT_MAX_BYTES} bytes and was ended`,
@@ -116,8 +117,8 @@ async function collected(_started: ExecEvent, rest: AsyncIterable<ExecEvent>, st
   }
   const encoding = stdio === 'base64' ? 'base64' : 'utf8';
   return {
-    stdout: Buffer.concat(output.stdout).toString(encoding),
-    stderr: Buffer.concat(output.stderr).toString(encoding),
+    stdout: output.stdout.toString(encoding),
+    stderr: output.stderr.toString(encoding),
     exit_code: exitCode,
     ...(stdio === 'base64' ? { encoding: 'base64' as const } : {}),
   };
