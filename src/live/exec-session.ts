@@ -49,6 +49,7 @@ export function execSession(connection: AgentConnection, backlogBytes: number): 
   return {
     frames: framesUntilLast(next, () => connection.close()),
     send: ({ type, payload }) => new Promise((resolve, reject) => {
+      if (ended !== undefined) return reject(ended);
       socket.write(encodeFrame(type, payload), (error) => {
         if (error) reject(ended ?? error);
         else resolve();
