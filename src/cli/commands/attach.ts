@@ -11,6 +11,7 @@ import { LIVE_LIMITS } from '../../live/limits.ts';
 import { startLiveVm } from '../../live/live-vm.ts';
 import type { SecretName } from '../../secret/name.ts';
 import { openStore, type Store } from '../../store/store.ts';
+import { keepProcessPrivate } from '../../vm/private-process.ts';
 import { addConnectionOptions, clientFor, hasUrl } from '../connection.ts';
 import type { Context } from '../context.ts';
 import { HOSTNAME, HOSTNAME_RULE } from '../../api/hostname.ts';
@@ -62,6 +63,7 @@ async function serve(context: Context, hostname: string, vsockPath: string, name
   if (!existsSync(secretsDir)) {
     throw fail('not_found', `there is no store at "${secretsDir}"`, `mkdir -m 700 ${secretsDir}`);
   }
+  await keepProcessPrivate(context.env['PATH'] ?? '');
   const store = await openStore(secretsDir);
   try {
     for (const name of names ?? []) {
