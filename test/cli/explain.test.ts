@@ -62,7 +62,7 @@ db       9     live     file        /run/slicer/secrets/db  -
 
 boot channel, with the boot token:
   OEM strings       3 of 255
-  table bytes       235 of 65214
+  table bytes       235 of 32338
   credential bytes  83 of 1048576
 $ slicer explain web api-key | head -3
 SECRET   SIZE  CHANNEL  FORM        IN THE GUEST        TABLE
@@ -96,7 +96,7 @@ $ slicer check bad.yaml
 ! slicer: warning: there is no secret "absent", which credential "ABSENT" of host group "web" is made of; slicer secret create absent
 ! slicer: error: secret "empty" is empty, and credential "EMPTY" of host group "web" is not said to be so
 ! slicer: hint: slicer secret update empty, or say that it is meant: allowEmpty
-! slicer: error: secret "big" is 80034 bytes as an OEM string for credential "BIG"; the table of host group "web" has 65214, 172 used
+! slicer: error: secret "big" is 80034 bytes as an OEM string for credential "BIG"; the table of host group "web" has 32338, 172 used
 ! slicer: hint: deliver this one over the live channel: --secret=big
 ? 2
 $ slicer explain web --config=bad.yaml
@@ -111,13 +111,13 @@ gone    -      live     file        /run/slicer/secrets/gone  -
 
 boot channel, with the boot token:
   OEM strings       5 of 255
-  table bytes       80251 of 65214
+  table bytes       80251 of 32338
   credential bytes  60073 of 1048576
 ! slicer: warning: there is no secret "gone"; slicer secret list
 ! slicer: warning: there is no secret "absent", which credential "ABSENT" of host group "web" is made of; slicer secret create absent
 ! slicer: error: secret "empty" is empty, and credential "EMPTY" of host group "web" is not said to be so
 ! slicer: hint: slicer secret update empty, or say that it is meant: allowEmpty
-! slicer: error: secret "big" is 80034 bytes as an OEM string for credential "BIG"; the table of host group "web" has 65214, 172 used
+! slicer: error: secret "big" is 80034 bytes as an OEM string for credential "BIG"; the table of host group "web" has 32338, 172 used
 ! slicer: hint: deliver this one over the live channel: --secret=big
 ? 2
 $ slicer check names.yaml
@@ -146,7 +146,7 @@ test('explain --json is the plan, and no form of a value is in what any of these
       { channel: 'boot', form: 'oem-string', secret: 'db', credential: 'DB', sizeBytes: 9, tableBytes: 45 },
       { channel: 'live', form: 'file', secret: 'db', sizeBytes: 9 },
     ],
-    budgets: { strings: { used: 3, limit: 255 }, tableBytes: { used: 235, limit: 65214 }, credentialBytes: { used: 83, limit: 1048576 } },
+    budgets: { strings: { used: 3, limit: 255 }, tableBytes: { used: 235, limit: 32338 }, credentialBytes: { used: 83, limit: 1048576 } },
     problems: [],
   });
   const files = ['slicer.yaml', 'bad.yaml', 'absent.yaml', 'names.yaml'];

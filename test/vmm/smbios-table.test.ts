@@ -7,12 +7,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { promisify } from 'node:util';
-import { oemStringsMaxBytes, ownTableBytes } from '../../src/delivery/smbios-table.ts';
+import { oemStringsMaxBytes, ownTableBytes, TABLES_MAX_BYTES } from '../../src/delivery/smbios-table.ts';
 import { findProgram } from '../../src/vm/programs.ts';
 
 const MIB = 1024 * 1024;
 const GIB = 1024 * MIB;
-const TABLES_MAX_BYTES = 65_535;
 /** Too long for any table, and with the NUL that ends it. */
 const STRING_BYTES = 70_000;
 
