@@ -17,7 +17,7 @@ export interface ConnectionHandlers {
  */
 const WRITE_MAX_BYTES = 32 * 1024;
 
-const RECEIVE_BYTES = 256 * 1024;
+const RECEIVE_BYTES = 64 * 1024;
 /** Made by the first connection, since most of the agent's commands need none. */
 let receiveBuffer: Uint8Array | undefined;
 

@@ -100,10 +100,11 @@ class Command {
     if (this.#exited) this.#host.close();
   }
 
+  /** The outputs are read on, into nothing, so that a command that says goodbye does not die of SIGPIPE first. */
   hangUp(): void {
     if (this.#status === undefined) os.kill(-this.#pid, SIGHUP);
     this.#input?.close();
-    for (const output of this.#outputs) output.close();
+    for (const output of this.#outputs) output.resume();
   }
 
   #endInput(): void {
@@ -113,6 +114,7 @@ class Command {
   #forward(fd: number, type: FrameType, send: (type: FrameType, payload: Uint8Array) => void): Connection {
     const output: Connection = new Connection(fd, false, {
       onData: (chunk) => {
+        if (this.#host.closed) return;
         for (let offset = 0; offset < chunk.byteLength; offset += FRAME_MAX_BYTES) {
           send(type, chunk.subarray(offset, offset + FRAME_MAX_BYTES));
         }

@@ -39,6 +39,8 @@ export class Guest {
   #connected = false;
   #userdataRan = false;
   #backoffMs = BACKOFF_MIN_MS;
+  /** Ends the wait before the next attempt. */
+  #wake: () => void = () => undefined;
 
   constructor(transport: Transport, secretsPath: string) {
     this.#transport = transport;
@@ -61,6 +63,7 @@ export class Guest {
   async run(): Promise<never> {
     serveControl(this.#directory.statePath, { sync: () => this.#syncOnRequest(), status: () => this.#status() });
     await this.#untilListening();
+    this.#session.onTaken = () => this.#sessionTaken();
     this.#watch();
     let first = true;
     for (;;) {
@@ -113,8 +116,16 @@ export class Guest {
     }
   }
 
+  /** A host that is back has offered a session: whatever was under way to the one before is in vain. */
+  #sessionTaken(): void {
+    this.#backoffMs = BACKOFF_MIN_MS;
+    this.#pollClient.close();
+    this.#wake();
+  }
+
   #succeeded(): void {
     this.#connected = true;
+    this.#session.confirm();
     this.#backoffMs = BACKOFF_MIN_MS;
     if (this.#problem === undefined) return;
     this.#problem = undefined;
@@ -133,10 +144,17 @@ export class Guest {
       if (fault.message !== this.#problem?.message) log(`${about}${fault.message}`);
       this.#problem = fault;
     }
-    if (fault.secretName !== undefined) await this.#sync.report(this.#requestClient, fault).catch(() => undefined);
+    if (fault.secretName === undefined) this.#session.lose();
+    else await this.#sync.report(this.#requestClient, fault).catch(() => undefined);
     const delayMs = this.#backoffMs * (0.5 + Math.random() / 2);
     this.#backoffMs = Math.min(2 * this.#backoffMs, BACKOFF_MAX_MS);
-    await new Promise<void>((resolve) => os.setTimeout(resolve, delayMs));
+    await new Promise<void>((resolve) => {
+      const timer = os.setTimeout(resolve, delayMs);
+      this.#wake = () => {
+        os.clearTimeout(timer);
+        resolve();
+      };
+    });
   }
 
   async #userdata(): Promise<void> {

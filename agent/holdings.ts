@@ -45,12 +45,13 @@ export class Holdings {
     if (this.#names.length !== this.#savedCount) this.#save();
   }
 
-  /** Ends a change: `held` are in place as staged, `removed` are gone. */
-  settle(held: readonly string[], removed: readonly string[]): void {
+  /** Ends a change: `held` are in place, `prints` tells in the same order how; `removed` are gone. */
+  settle(held: readonly string[], prints: Uint8Array, removed: readonly string[]): void {
     if (removed.length > 0) this.#drop(new Set(removed));
-    for (const name of held) {
-      sys.takePrint(this.#directory.fd, name, this.#prints, this.#indexes.get(name) as number);
-    }
+    held.forEach((name, index) => {
+      const print = prints.subarray(index * sys.PRINT_BYTES, (index + 1) * sys.PRINT_BYTES);
+      this.#prints.set(print, (this.#indexes.get(name) as number) * sys.PRINT_BYTES);
+    });
     if (removed.length > 0 || this.#savedCount === undefined) this.#save();
   }
 

@@ -37,8 +37,11 @@ export class SecretsWriter {
   readonly #kind: 'full' | 'delta';
   readonly #reader: TarReader;
   readonly #seen = new Set<string>();
-  readonly #staged: string[] = [];
-  readonly #unchanged: string[] = [];
+  /** Names in the order of the archive, and for each its print: what tells later that nobody touched it. */
+  readonly #names: string[] = [];
+  #prints = new Uint8Array(16 * sys.PRINT_BYTES);
+  /** Indexes of the names that are not in place yet. */
+  readonly #staged: number[] = [];
   readonly #whiteouts: string[] = [];
   /** The entry that is being staged; undefined for a whiteout. */
   #entry: TarEntry | undefined;
@@ -76,19 +79,21 @@ export class SecretsWriter {
   #commit(): Changes {
     const { fd, stagingFd } = this.#directory;
     this.#reader.end();
-    for (const name of this.#staged) { // 3.
+    const staged = this.#staged.map((index) => this.#names[index] as string);
+    for (const name of staged) { // 3.
       if (sys.isDirectory(fd, name)) throw new Fault('EISDIR', 'a directory stands where the secret belongs', name);
     }
     const removed = this.#kind === 'full'
       ? this.#holdings.names.filter((name) => !this.#seen.has(name))
       : this.#whiteouts.filter((name) => this.#holdings.has(name));
-    const added = this.#staged.filter((name) => !this.#holdings.has(name));
-    const changed = this.#staged.filter((name) => this.#holdings.has(name));
+    const added = staged.filter((name) => !this.#holdings.has(name));
+    const changed = staged.filter((name) => this.#holdings.has(name));
     this.#holdings.announce(added); // 4.
-    for (const name of this.#staged) sys.renameFile(stagingFd, fd, (this.#current = name)); // 5.
+    for (const name of staged) sys.renameFile(stagingFd, fd, (this.#current = name)); // 5.
     for (const name of removed) sys.removeFile(fd, (this.#current = name)); // 6.
     this.#current = undefined;
-    this.#holdings.settle([...this.#unchanged, ...this.#staged], removed); // 7.
+    for (const index of this.#staged) sys.confirmPrint(fd, this.#names[index] as string, this.#prints, index);
+    this.#holdings.settle(this.#names, this.#prints, removed); // 7.
     return { added, changed, removed };
   }
 
@@ -129,13 +134,25 @@ export class SecretsWriter {
     this.#entry = undefined;
     this.#fd = -1;
     sys.finishFile(staged, entry.mode, entry.uid, entry.gid);
-    this.#current = undefined;
-    if (this.#holdings.has(entry.name) && sys.sameFile(stagingFd, fd, entry.name)) { // 2.
+    const index = this.#names.push(entry.name) - 1;
+    this.#makeRoomForPrint(index);
+    const held = this.#holdings.has(entry.name);
+    // Before the comparison: whatever somebody alters from here on shows in the print.
+    if (held) sys.takePrint(fd, entry.name, this.#prints, index);
+    if (held && sys.sameFile(stagingFd, fd, entry.name)) { // 2.
       sys.removeFile(stagingFd, entry.name);
-      this.#unchanged.push(entry.name);
     } else {
-      this.#staged.push(entry.name);
+      sys.takePrint(stagingFd, entry.name, this.#prints, index);
+      this.#staged.push(index);
     }
+    this.#current = undefined;
+  }
+
+  #makeRoomForPrint(index: number): void {
+    if ((index + 1) * sys.PRINT_BYTES <= this.#prints.byteLength) return;
+    const larger = new Uint8Array(2 * this.#prints.byteLength);
+    larger.set(this.#prints);
+    this.#prints = larger;
   }
 }
 

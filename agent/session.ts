@@ -1,7 +1,8 @@
 // The session with the host: a key that proves to the host that it talks to root in this guest, and to
 // the agent that it talks to its host. The agent asks for one with a hello; the host dials back on a
-// reserved port and offers it. An offer that was not asked for is refused, so that another process of
-// the guest, which may send hellos too, can't make the agent lose the session it has.
+// reserved port and offers it. An offer is taken when the agent asked or has lost its host, which dials by
+// itself when it is back. Any other is refused, so that another process of the guest, which may send hellos
+// too, can't make the agent lose the session it has.
 import * as os from 'os';
 import * as sys from 'sys';
 import { equalInConstantTime, guestProof, hostProof, sessionKey, type Nonces, type Purpose } from '../src/wire/proof.ts';
@@ -9,12 +10,16 @@ import { Fault } from './fault.ts';
 import type { HostClient } from './host-client.ts';
 
 const OFFER_TIMEOUT_MS = 5000;
+const ANSWER_AFTER_OFFER_MS = 50;
 
 export class Session {
   readonly #bootToken: string;
   #key: string | undefined;
   #offered: (() => void) | undefined;
   #establishing: Promise<void> | undefined;
+  #lost = false;
+  /** Called when a session was taken that the agent did not ask for. */
+  onTaken: () => void = () => undefined;
 
   /** `bootToken` is empty where the VM has no boot channel. */
   constructor(bootToken: string) {
@@ -25,9 +30,19 @@ export class Session {
     return this.#key !== undefined;
   }
 
-  /** Whether the agent waits for an offer. */
+  /** Whether the agent takes an offer. */
   get wanted(): boolean {
-    return this.#offered !== undefined;
+    return this.#offered !== undefined || this.#lost;
+  }
+
+  /** The host went away; the session is tried again, and an offer of another is welcome. */
+  lose(): void {
+    this.#lost = true;
+  }
+
+  /** The host answered within the session. */
+  confirm(): void {
+    this.#lost = false;
   }
 
   forget(): void {
@@ -56,14 +71,20 @@ export class Session {
         resolve();
       };
     });
+    offer.catch(() => undefined);
+    const hello = host.request({ method: 'POST', target: '/v1/hello' }).then(({ status }) => {
+      // After a 429 too the host dials, only later: somebody else may be flooding it with hellos.
+      if (status !== 202 && status !== 429) throw new Fault('refused', `the host answered a hello with ${status}`);
+    });
     try {
-      const response = await host.request({ method: 'POST', target: '/v1/hello' });
-      if (response.status !== 202) throw new Fault('refused', `the host answered a hello with ${response.status}`);
-      await offer;
+      await Promise.race([offer, hello.then(() => offer)]);
+      // A host that was away and is back dials by itself; a hello to the one before is never answered.
+      const timer = os.setTimeout(() => host.close(), ANSWER_AFTER_OFFER_MS);
+      await hello.catch(() => undefined);
+      os.clearTimeout(timer);
     } finally {
       this.#offered?.();
       this.#offered = undefined;
-      offer.catch(() => undefined);
     }
   }
 
@@ -83,7 +104,9 @@ export class Session {
   /** Takes the session that a proven host offers. */
   accept(share: string, nonces: Nonces): void {
     this.#key = sessionKey(sys.hmacSha256, this.#bootToken, share, nonces);
-    this.#offered?.();
+    this.#lost = false;
+    if (this.#offered === undefined) return this.onTaken();
+    this.#offered();
     this.#offered = undefined;
   }
 

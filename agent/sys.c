@@ -26,6 +26,7 @@
 #include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <linux/vm_sockets.h>
 #include "quickjs.h"
@@ -445,14 +446,35 @@ static int take_print(int base, const char *name, struct print *print) {
     return 0;
 }
 
-/* takePrint(fd, name, prints, index): records the file's state in the index-th slot of `prints`. */
+/* takePrint(fd, name, prints, index): records the file's state, or that it is absent, in a slot of `prints`. */
 FUNCTION(take_print_of) {
     size_t length;
     int result, base = int_argument(ctx, argv[0]), index = int_argument(ctx, argv[3]);
     uint8_t *prints = bytes_argument(ctx, argv[2], &length);
     if (!prints) return JS_EXCEPTION;
     if (index < 0 || (index + 1) * sizeof(struct print) > length) return JS_ThrowRangeError(ctx, "no such print");
-    WITH_NAME(argv[1], "stat", take_print(base, name, (struct print *)prints + index));
+    struct print *print = (struct print *)prints + index;
+    memset(print, 0, sizeof *print);
+    WITH_NAME(argv[1], "stat", take_print(base, name, print) < 0 && errno != ENOENT ? -1 : 0);
+    return JS_UNDEFINED;
+}
+
+/*
+ * confirmPrint(fd, name, prints, index): the file was renamed since its print was taken, which changes its
+ * inode change time. Takes that over, or clears the print when anything else differs: somebody was quicker.
+ */
+FUNCTION(confirm_print_of) {
+    size_t length;
+    struct print now = { 0 };
+    int result, base = int_argument(ctx, argv[0]), index = int_argument(ctx, argv[3]);
+    uint8_t *prints = bytes_argument(ctx, argv[2], &length);
+    if (!prints) return JS_EXCEPTION;
+    if (index < 0 || (index + 1) * sizeof(struct print) > length) return JS_ThrowRangeError(ctx, "no such print");
+    struct print *print = (struct print *)prints + index;
+    WITH_NAME(argv[1], "stat", take_print(base, name, &now) < 0 && errno != ENOENT ? -1 : 0);
+    print->ctime_s = now.ctime_s;
+    print->ctime_ns = now.ctime_ns;
+    if (memcmp(print, &now, sizeof now)) memset(print, 0, sizeof *print);
     return JS_UNDEFINED;
 }
 
@@ -538,8 +560,15 @@ struct child { char **arguments, **environment, *directory; uint32_t uid, gid; g
 /* What the agent was started with; its own is lower, see `initialise`. */
 static struct rlimit inherited_descriptors;
 
+/* What the child tells when it can't become the program; the name is in memory that fork copied. */
+struct failure {
+    int error;
+    const char *name;
+};
+
 /* In the child: takes on the identity (groups before the ids that allow it) and becomes the program. */
 static void become(const struct child *child, int pipes[3][2], int input, int report) {
+    struct failure failure = { 0, "its identity" };
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
@@ -551,23 +580,26 @@ static void become(const struct child *child, int pipes[3][2], int input, int re
         && setgroups(child->group_count, child->groups) == 0
         && setresgid(child->gid, child->gid, child->gid) == 0
         && setresuid(child->uid, child->uid, child->uid) == 0
-        && chdir(child->directory) == 0) {
+        && (failure.name = child->directory, chdir(child->directory)) == 0) {
+        failure.name = child->arguments[0];
         /* After this PATH is the program's own. */
         environ = child->environment;
         execvp(child->arguments[0], child->arguments);
     }
-    int error = errno;
-    while (write(report, &error, sizeof error) < 0 && errno == EINTR);
+    failure.error = errno;
+    while (write(report, &failure, sizeof failure) < 0 && errno == EINTR);
     _exit(127);
 }
 
 /*
  * spawn(argv, env, cwd, uid, gid, groups, stdin): [pid, stdin or -1, stdout, stderr] of a program in a
- * session of its own. A program that can't be started throws, with the errno of the child's failed step.
+ * session of its own. A program that can't be started throws, with the errno of the child's failed step,
+ * and leaves no zombie.
  */
 FUNCTION(spawn_program) {
     struct child child = { 0 };
-    int count, pipes[3][2] = { { -1, -1 }, { -1, -1 }, { -1, -1 } }, report[2] = { -1, -1 }, error = 0;
+    struct failure failure = { 0, "start a program" };
+    int count, pipes[3][2] = { { -1, -1 }, { -1, -1 }, { -1, -1 } }, report[2] = { -1, -1 };
     int input = JS_ToBool(ctx, argv[6]);
     child.arguments = string_list(ctx, argv[0], &count);
     child.environment = string_list(ctx, argv[1], &count);
@@ -583,25 +615,26 @@ FUNCTION(spawn_program) {
     pid_t pid = -1;
     if ((input && pipe2(pipes[0], O_CLOEXEC) < 0) || pipe2(pipes[1], O_CLOEXEC) < 0 || pipe2(pipes[2], O_CLOEXEC) < 0
         || pipe2(report, O_CLOEXEC) < 0 || (pid = fork()) < 0)
-        error = errno;
+        failure.error = errno;
     if (pid == 0) become(&child, pipes, input, report[1]);
     if (report[1] >= 0) close(report[1]);
-    if (pid > 0 && read(report[0], &error, sizeof error) != sizeof error) error = 0;
+    if (pid > 0 && read(report[0], &failure, sizeof failure) == sizeof failure) waitpid(pid, NULL, 0);
     if (report[0] >= 0) close(report[0]);
-    free_list(child.arguments);
-    free_list(child.environment);
-    free_list(groups);
-    free(child.directory);
-    free(child.groups);
 
     int ends[3] = { pipes[0][1], pipes[1][0], pipes[2][0] };
     int others[3] = { pipes[0][0], pipes[1][1], pipes[2][1] };
     for (int i = 0; i < 3; i++) {
         if (others[i] >= 0) close(others[i]);
-        if (error && ends[i] >= 0) close(ends[i]);
-        if (!error && ends[i] >= 0) fcntl(ends[i], F_SETFL, O_NONBLOCK);
+        if (failure.error && ends[i] >= 0) close(ends[i]);
+        if (!failure.error && ends[i] >= 0) fcntl(ends[i], F_SETFL, O_NONBLOCK);
     }
-    if (error) return throw_errno(ctx, "start a program", error);
+    JSValue thrown = failure.error ? throw_errno(ctx, failure.name, failure.error) : JS_UNDEFINED;
+    free_list(child.arguments);
+    free_list(child.environment);
+    free_list(groups);
+    free(child.directory);
+    free(child.groups);
+    if (failure.error) return thrown;
     JSValue result = JS_NewArray(ctx);
     JS_SetPropertyUint32(ctx, result, 0, JS_NewInt32(ctx, pid));
     for (int i = 0; i < 3; i++) JS_SetPropertyUint32(ctx, result, i + 1, JS_NewInt32(ctx, ends[i]));
@@ -634,6 +667,7 @@ static const JSCFunctionListEntry FUNCTIONS[] = {
     JS_CFUNC_DEF("isDirectory", 2, is_directory),
     JS_CFUNC_DEF("sameFile", 3, same_file_below),
     JS_CFUNC_DEF("takePrint", 4, take_print_of),
+    JS_CFUNC_DEF("confirmPrint", 4, confirm_print_of),
     JS_CFUNC_DEF("changedFiles", 3, changed_files),
     JS_CFUNC_DEF("fileSystemType", 1, file_system_type),
     JS_CFUNC_DEF("mountTmpfs", 1, mount_tmpfs),

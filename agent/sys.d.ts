@@ -34,6 +34,7 @@ declare module 'sys' {
   export function sameFile(fd: number, otherFd: number, name: string): boolean;
   export const PRINT_BYTES: number;
   export function takePrint(fd: number, name: string, prints: Uint8Array, index: number): void;
+  export function confirmPrint(fd: number, name: string, prints: Uint8Array, index: number): void;
   export function changedFiles(fd: number, names: readonly string[], prints: Uint8Array): number[];
 
   export function fileSystemType(path: string): number;

@@ -14,10 +14,10 @@ import { ENGINE_LIBRARIES, engineInputs, engineObjects, ensureEngine, ensureQjsc
 
 // Bytecode is all that an agent ever runs: without the compiler and the loader of modules it is smaller, and
 // no text can become code in it.
-const OMITTED = ['eval', 'module-loader', 'proxy', 'string-normalize', 'weakref'].map((feature) => `-fno-${feature}`);
+const OMITTED = ['date', 'eval', 'module-loader', 'proxy', 'string-normalize', 'weakref'].map((feature) => `-fno-${feature}`);
 
 const QJSC_FLAGS = ['-e', '-s', '-m', '-N', 'agent', '-M', 'sys,sys', ...OMITTED];
-const CC_FLAGS = ['-Os', '-ffunction-sections', '-fdata-sections', '-Wall', '-Wextra', '-Wno-unused-parameter'];
+const CC_FLAGS = ['-O2', '-ffunction-sections', '-fdata-sections', '-Wall', '-Wextra', '-Wno-unused-parameter'];
 const LINK_FLAGS = ['-static', '-s', '-Wl,--gc-sections'];
 
 /** Path of the agent for an architecture, built from the sources of a checkout if it wasn't before. */

@@ -1,16 +1,8 @@
-// `npm run build`: everything that is needed to run Slicer from this checkout, but for the guest image,
-// which `slicer image build` makes.
-import { ensureMachine } from '../image/machine.ts';
-import { ensureVhostDeviceVsock } from '../image/vhost-device-vsock.ts';
-import { buildAgents, buildBundle } from './build-steps.ts';
-import { allSteps, beginStages, runScript } from './stage.ts';
+// `npm run build`: everything that is needed to run Slicer from this checkout, the tiny guest image too,
+// since it holds the agent and so is another after each change of it.
+import { setUp } from './setup-steps.ts';
+import { beginStages, runScript } from './stage.ts';
 
 runScript(async () => {
-  const stages = beginStages();
-  await stages.run('packages of this machine', (say) => ensureMachine(['run', 'build'], say));
-  await allSteps([
-    stages.run('bundle', buildBundle),
-    stages.run('vhost-device-vsock', ensureVhostDeviceVsock),
-    buildAgents(stages),
-  ]);
+  await setUp(beginStages(), ['run', 'build']);
 });

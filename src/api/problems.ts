@@ -21,7 +21,7 @@ export function problemsOf(error: Pick<z.ZodError, 'issues'>): Problem[] {
 
 function problemsOfIssue(issue: z.core.$ZodIssue): Problem[] {
   if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((key) => ({ code: 'invalid_request', message: `unknown field ${JSON.stringify(key.slice(0, 64))}` }));
+    return issue.keys.map((key) => ({ code: 'invalid_request', message: unknownField(key) }));
   }
   const { code, hint } = (issue.code === 'custom' && issue.params) || {};
   if (typeof code === 'string' && isErrorCode(code)) {
@@ -32,5 +32,8 @@ function problemsOfIssue(issue: z.core.$ZodIssue): Problem[] {
   const place = String(field) + within.map((key) => (typeof key === 'number' ? `[${key}]` : `.${String(key)}`)).join('');
   return [{ code: FIELD_CODES[String(field)] ?? 'invalid_request', message: `${place} ${lowerFirst(issue.message)}` }];
 }
+
+/** A name that no field could have may be a value that a client put in the wrong place. */
+const unknownField = (key: string): string => (/^[a-z_]{1,32}$/.test(key) ? `unknown field "${key}"` : 'unknown field');
 
 const lowerFirst = (text: string): string => text.charAt(0).toLowerCase() + text.slice(1);

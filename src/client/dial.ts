@@ -1,6 +1,6 @@
 // Connects to the first address that answers. Nothing is sent before a connection stands, so that
 // trying the next one never sends a request twice.
-import { connect as connectSocket, type Socket } from 'node:net';
+import { connect as connectSocket, isIP, type Socket } from 'node:net';
 import { fail, type SlicerError } from '../errors/slicer-error.ts';
 import { type Address, formatAddress } from './address.ts';
 
@@ -30,7 +30,7 @@ export async function dial(addresses: readonly Address[], signal?: AbortSignal):
 async function connect(address: Address, signal: AbortSignal | undefined): Promise<Socket> {
   if (address.kind === 'tcp' && address.isTls) {
     const { connect: connectTls } = await import('node:tls');
-    const options = { host: address.host, port: address.port, servername: address.host, ALPNProtocols: ['http/1.1'] };
+    const options = { host: address.host, port: address.port, ...(isIP(address.host) ? {} : { servername: address.host }), ALPNProtocols: ['http/1.1'] };
     return whenConnected(connectTls(options), 'secureConnect', signal);
   }
   const target = address.kind === 'unix' ? { path: address.path } : { host: address.host, port: address.port };
@@ -59,6 +59,8 @@ const REASONS: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'nobody listens',
   ENOTSOCK: 'not a socket',
   ENOTFOUND: 'unknown host',
+  ERR_SSL_WRONG_VERSION_NUMBER: 'no TLS there',
+  ERR_SSL_PACKET_LENGTH_TOO_LONG: 'no TLS there',
 };
 
 const describe = (reason: string): string => REASONS[reason] ?? reason;

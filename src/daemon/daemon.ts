@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { VERSION } from '../api/version.ts';
 import type { Config } from '../config/config.ts';
+import { fail } from '../errors/slicer-error.ts';
 import { Archives } from '../live/archives.ts';
 import { randomHex } from '../live/dependencies.ts';
 import { LIVE_LIMITS, type LiveLimits } from '../live/limits.ts';
@@ -70,8 +71,7 @@ export async function startDaemon(config: Config, options: DaemonOptions): Promi
   };
 
   try {
-    await mkdir(join(directory, '.slicer'), { recursive: true, mode: 0o700 });
-    undo.push(await takeLock(join(directory, '.slicer', 'daemon.lock')));
+    undo.push(await claim(join(directory, '.slicer')));
     const store = await openStore(config.secretsDir);
     undo.push(() => store.close());
     const { tcp, auth } = config.api;
@@ -127,4 +127,16 @@ export async function startDaemon(config: Config, options: DaemonOptions): Promi
       return stopping;
     },
   };
+}
+
+/** Makes the directory of records if it is absent, and takes its lock. Throws already_running, forbidden. */
+async function claim(records: string): Promise<() => Promise<void>> {
+  try {
+    await mkdir(records, { recursive: true, mode: 0o700 });
+    return await takeLock(join(records, 'daemon.lock'));
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== 'EACCES' && code !== 'EPERM' && code !== 'EROFS') throw error;
+    throw fail('forbidden', `this user may not write to ${records} (${code})`, 'run it as root, or in a directory of yours');
+  }
 }

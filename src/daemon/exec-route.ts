@@ -2,7 +2,6 @@
 // both at the same time and each only as fast as the other end takes it. A client that goes away takes its
 // command with it.
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
-import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { BUFFERED_OUTPUT_MAX_BYTES } from '../api/limits.ts';
 import { routes } from '../api/routes.ts';
@@ -14,6 +13,7 @@ import { FRAME, FRAME_MAX_BYTES } from '../wire/exec-frames.ts';
 import { JSON_MAX_BYTES, type ExecRequest } from '../wire/protocol.ts';
 import { execEvents, outputText, type ExecEvent, type Stdio } from './exec-output.ts';
 import type { LiveVms } from './live-vms.ts';
+import { OutputBuffer } from './output-buffer.ts';
 import type { Attach } from './router.ts';
 import { goneSignal, servedVm } from './vm-routes.ts';
 
@@ -69,7 +69,7 @@ async function stream(first: ExecEvent, rest: AsyncIterable<ExecEvent>, stdio: S
   const write = async (event: object): Promise<void> => {
     if (outgoing.destroyed) return;
     const line = `${JSON.stringify(event)}\n`;
-    if (!outgoing.write(line)) await Promise.race([once(outgoing, 'drain'), once(outgoing, 'close')]);
+    if (!outgoing.write(line)) await drained(outgoing);
   };
   const timestamp = (): string => new Date().toISOString();
   const text = outputText(stdio);
@@ -90,14 +90,25 @@ async function stream(first: ExecEvent, rest: AsyncIterable<ExecEvent>, stdio: S
   }
 }
 
+/** Resolves when the client has taken what was written, or has gone. */
+function drained(outgoing: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    const settle = (): void => {
+      outgoing.off('drain', settle).off('close', settle);
+      resolve();
+    };
+    outgoing.on('drain', settle).on('close', settle);
+  });
+}
+
 async function collected(_started: ExecEvent, rest: AsyncIterable<ExecEvent>, stdio: Stdio): Promise<ExecResult> {
-  const output: Record<'stdout' | 'stderr', Uint8Array[]> = { stdout: [], stderr: [] };
+  const output = { stdout: new OutputBuffer(), stderr: new OutputBuffer() };
   let sizeBytes = 0;
   let exitCode = 0;
   for await (const event of rest) {
     if (event.type === 'exit') exitCode = event.exitCode;
     if (event.type !== 'stdout' && event.type !== 'stderr') continue;
-    output[event.type].push(event.data);
+    output[event.type].add(event.data);
     sizeBytes += event.data.byteLength;
     if (sizeBytes > BUFFERED_OUTPUT_MAX_BYTES) {
       throw fail('exec_failed', `the command wrote more than ${BUFFERED_OUTPUT_MAX_BYTES} bytes and was ended`,
@@ -106,8 +117,8 @@ async function collected(_started: ExecEvent, rest: AsyncIterable<ExecEvent>, st
   }
   const encoding = stdio === 'base64' ? 'base64' : 'utf8';
   return {
-    stdout: Buffer.concat(output.stdout).toString(encoding),
-    stderr: Buffer.concat(output.stderr).toString(encoding),
+    stdout: output.stdout.toString(encoding),
+    stderr: output.stderr.toString(encoding),
     exit_code: exitCode,
     ...(stdio === 'base64' ? { encoding: 'base64' as const } : {}),
   };

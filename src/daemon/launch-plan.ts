@@ -30,8 +30,15 @@ export interface LaunchPlan {
 
 const MIB = 1024 * 1024;
 
-/** Throws secret_not_found, invalid_name, empty_value, value_too_large, invalid_request: every problem at once. */
-export function planLaunch(group: HostGroup, wish: LaunchWish, snapshot: Snapshot): LaunchPlan {
+/** What a guest needs to boot, as in slicer.yaml. */
+const RAM_MIN_BYTES = 64 * MIB;
+
+/**
+ * `hostRamBytes`: the machine's memory, which a VM can't exceed: it would take the host's other programs
+ * down, and does not boot. Throws secret_not_found, invalid_name,
+ * empty_value, value_too_large, invalid_request: every problem at once.
+ */
+export function planLaunch(group: HostGroup, wish: LaunchWish, snapshot: Snapshot, hostRamBytes: number): LaunchPlan {
   const grant = wish.secrets ?? group.secrets;
   const ramBytes = wish.ramBytes ?? group.ramBytes;
   const userdata = wish.userdata ?? group.userdata ?? '';
@@ -40,6 +47,12 @@ export function planLaunch(group: HostGroup, wish: LaunchWish, snapshot: Snapsho
   const problems: Problem[] = [...delivery.problems];
   if (ramBytes % MIB !== 0) {
     problems.push({ code: 'invalid_request', message: `ram_bytes is ${ramBytes}; a VM takes whole MiB (${MIB} bytes)` });
+  }
+  if (ramBytes < RAM_MIN_BYTES || ramBytes > hostRamBytes) {
+    problems.push({
+      code: 'invalid_request',
+      message: `a VM takes ${RAM_MIN_BYTES / MIB} MiB of memory to the ${Math.floor(hostRamBytes / MIB)} MiB that this machine has, not ${Math.floor(ramBytes / MIB)} MiB`,
+    });
   }
   throwIfAny(problems);
   return {

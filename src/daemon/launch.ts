@@ -1,6 +1,7 @@
 // Launches a VM: the plan first, then its live channel, then its processes; and waits until it is ready
 // when asked to. A VM that is not ready in time is deleted: a launch that was answered with an error
 // leaves nothing behind.
+import { totalmem } from 'node:os';
 import type { HostGroup } from '../config/config.ts';
 import { fail, SlicerError } from '../errors/slicer-error.ts';
 import { withDeadline } from '../live/deadline.ts';
@@ -27,7 +28,7 @@ export interface Wait {
 export async function launchVm(parts: LaunchParts, group: HostGroup, wish: LaunchWish, hostname?: string): Promise<LaunchedVm> {
   // A file that was put into the store just now counts.
   await parts.store.rescan();
-  const { userdata, ...plan } = planLaunch(group, wish, parts.store.snapshot());
+  const { userdata, ...plan } = planLaunch(group, wish, parts.store.snapshot(), totalmem());
   const image = await parts.machine.guestImage(group);
   return parts.vms.launch({
     group: group.name, ...plan, ...image, network: group.network,

@@ -27,9 +27,14 @@ export class LiveVms {
     this.#vms = vms;
     this.#log = log;
     this.#dependencies = dependencies;
-    this.#stopWatching = vms.onChange((hostname, vm) => {
+    const stopChanges = vms.onChange((hostname, vm) => {
       if (vm === undefined || hasEnded(vm)) void this.end(hostname);
     });
+    const stopResets = vms.onReset((hostname) => this.#live.get(hostname)?.guestReset());
+    this.#stopWatching = () => {
+      stopChanges();
+      stopResets();
+    };
   }
 
   /** Serves every VM that runs already. One that can't be served is logged; the others are. */

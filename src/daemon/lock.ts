@@ -1,86 +1,58 @@
-// One daemon for one directory. The lock is a file that names a process by id, start time and boot, so
-// that the lock of a dead process is known as such, whatever its id is used for now.
-import { randomBytes } from 'node:crypto';
-import { link, readFile, rename, rm, writeFile } from 'node:fs/promises';
+// One daemon for one directory. The kernel holds the lock (flock(2)), so that it goes with its holder,
+// however that dies, and no two can have it. Node has no flock: a process of util-linux's flock(1) takes
+// the lock and becomes cat, which ends when this process does, since its stdin ends then.
+import { spawn, type ChildProcessByStdio } from 'node:child_process';
+import { once } from 'node:events';
+import { readFile, writeFile } from 'node:fs/promises';
+import type { Readable, Writable } from 'node:stream';
 import { fail } from '../errors/slicer-error.ts';
-import { isAlive, readBootId, startTimeOf } from '../vm/process-table.ts';
 
-interface Holder {
-  readonly pid: number;
-  readonly start_time: number;
-  readonly boot_id: string;
-}
+type Holder = ChildProcessByStdio<Writable, Readable, null>;
 
-/** Somebody else may take a stale lock over at the same time; nobody needs as many attempts as this. */
-const ATTEMPTS = 10;
+const CONFLICT_EXIT_CODE = 75;
+/** A daemon that was killed holds its lock until cat has seen the end of its stdin. */
+const WAIT_SECONDS = 1;
 
-/** Takes the lock at `path`, and resolves with what gives it back. Throws already_running. */
+/**
+ * Takes the lock at `path`, and resolves with what gives it back. The file stays: whoever removed it could
+ * remove the one that another holds. Throws already_running, missing_part, forbidden.
+ */
 export async function takeLock(path: string): Promise<() => Promise<void>> {
-  const own = `${path}.${randomBytes(8).toString('hex')}`;
-  const holder: Holder = { pid: process.pid, start_time: startTimeOf(process.pid) as number, boot_id: readBootId() };
-  const text = JSON.stringify(holder);
-  await writeFile(own, text, { mode: 0o600, flag: 'wx' });
-  try {
-    for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
-      if (await isLinked(own, path)) {
-        return async () => {
-          if (await read(path) === text) await rm(path, { force: true });
-        };
-      }
-      const found = await read(path);
-      if (found === undefined) continue;
-      const other = parse(found);
-      if (other !== undefined && other.boot_id === holder.boot_id && isAlive(other)) {
-        throw fail('already_running', `a daemon serves this directory already: process ${other.pid}`);
-      }
-      await takeAway(path, found, own);
-    }
-    throw fail('already_running', `other daemons start in this directory at the same time: ${path}`);
-  } finally {
-    await rm(own, { force: true });
-  }
+  const args = ['--timeout', String(WAIT_SECONDS), '--conflict-exit-code', String(CONFLICT_EXIT_CODE), '--no-fork', path, 'cat'];
+  // In a session of its own: Ctrl-C ends the daemon, which gives the lock back last.
+  const holder = spawn('flock', args, { stdio: ['pipe', 'pipe', 'ignore'], detached: true });
+  holder.stdin.on('error', () => undefined);
+  const ended = new Promise<number | null>((resolve, reject) => holder.once('error', reject).once('close', resolve));
+  const failed = ended.then(
+    async (code) => { throw code === CONFLICT_EXIT_CODE ? await alreadyRunning(path) : cannotLock(path); },
+    () => { throw fail('missing_part', 'flock is not installed', 'apt-get install util-linux'); },
+  );
+  await Promise.race([failed, answered(holder)]);
+  failed.catch(() => undefined);
+  // For the message that another daemon gives; the lock does not depend on it.
+  await writeFile(path, `${process.pid}\n`);
+  holder.unref();
+  return async () => {
+    holder.stdin.end();
+    await ended;
+  };
 }
 
-/** link(2) makes the file appear with its content, or not at all. */
-async function isLinked(own: string, path: string): Promise<boolean> {
-  try {
-    await link(own, path);
-    return true;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
-    throw error;
-  }
+/** cat answers, so the lock is held. */
+async function answered(holder: Holder): Promise<void> {
+  holder.stdin.write('\n');
+  await once(holder.stdout, 'data');
 }
 
-/** Removes the stale lock that was `found`; one that came in its place meanwhile goes back. */
-async function takeAway(path: string, found: string, own: string): Promise<void> {
-  const aside = `${own}.stale`;
-  try {
-    await rename(path, aside);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
-    throw error;
-  }
-  if (await read(aside) !== found) await isLinked(aside, path);
-  await rm(aside, { force: true });
+async function alreadyRunning(path: string): Promise<Error> {
+  const pid = (await readFile(path, 'utf8').catch(() => '')).trim();
+  // Another one may be so new that it has not said who it is.
+  const known = /^[0-9]+$/.test(pid);
+  return fail(
+    'already_running',
+    `a daemon serves this directory already${known ? `: process ${pid}` : ''}`,
+    known ? `slicer info, or to end it: kill ${pid}` : 'slicer info',
+  );
 }
 
-async function read(path: string): Promise<string | undefined> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
-  }
-}
-
-/** Undefined for what is no lock: a crash of the machine may have emptied the file. */
-function parse(text: string): Holder | undefined {
-  try {
-    const { pid, start_time, boot_id } = JSON.parse(text) as Partial<Holder>;
-    if (typeof pid !== 'number' || typeof start_time !== 'number' || typeof boot_id !== 'string') return undefined;
-    return { pid, start_time, boot_id };
-  } catch {
-    return undefined;
-  }
-}
+const cannotLock = (path: string): Error => fail('forbidden', `the lock can't be made: ${path}`, 'run slicer up in a directory of your own');

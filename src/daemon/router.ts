@@ -4,6 +4,7 @@ import type { HttpBindings } from '@hono/node-server';
 import type { RouteConfig, z } from '@hono/zod-openapi';
 import { Hono, type Context } from 'hono';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
+import { isIP } from 'node:net';
 import { toErrorBody } from '../api/error-body.ts';
 import { problemsOf } from '../api/problems.ts';
 import { fail, SlicerError, type Problem } from '../errors/slicer-error.ts';
@@ -59,13 +60,14 @@ export function createRouter(log: Log, isClosing: () => boolean): Router {
   app.use(async (context, next) => {
     const { incoming, isAllowed, isOpen } = context.env;
     if (context.req.path !== '/healthz') {
-      // A browser sends Origin with every request of a page that changes something: where no token is
-      // asked for, no page may act for its reader.
-      if (isOpen && incoming.headers.origin !== undefined) {
+      // A browser sends Origin with every request of a page that changes something, and the page's own name
+      // as Host where that was made to lead here (DNS rebinding): where no token is asked for, no page may
+      // act for its reader, or read for its writer.
+      if (isOpen && (incoming.headers.origin !== undefined || hasForeignHost(incoming))) {
         throw fail('forbidden', 'this listener asks for no token and takes no requests from browsers');
       }
       if (!isAllowed(incoming)) {
-        throw fail('unauthorized', 'a bearer token is needed', 'the daemon keeps it in its token file: --token-file, SLICER_TOKEN_FILE');
+        throw fail('unauthorized', incoming.headers.authorization === undefined ? 'a bearer token is needed' : 'this is not the bearer token', 'the daemon keeps it in its token file: --token-file, SLICER_TOKEN_FILE');
       }
       if (isClosing()) throw fail('shutting_down', 'the daemon is shutting down');
     }
@@ -149,6 +151,13 @@ function takeRest(incoming: HttpBindings['incoming']): void {
   const timer = setTimeout(() => incoming.socket.destroy(), LINGER_MS);
   incoming.once('close', () => clearTimeout(timer));
   incoming.resume();
+}
+
+/** Whether a request over TCP is for a name other than this machine's: programs say an address or localhost. */
+function hasForeignHost({ headers, socket }: HttpBindings['incoming']): boolean {
+  const name = (headers.host ?? '').replace(/:\d*$/, '').replace(/^\[(.*)\]$/, '$1');
+  // A Unix socket has no address, and no page reaches it.
+  return socket.remoteAddress !== undefined && name.toLowerCase() !== 'localhost' && isIP(name) === 0;
 }
 
 const patternOf = (path: string): RegExp => new RegExp(`^${path.replace(/:[^/]+/g, '[^/]+')}$`);

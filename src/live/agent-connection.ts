@@ -94,6 +94,15 @@ export class AgentConnection {
     this.#end(unreachable('the host closed the connection'));
   }
 
+  /** Ends it for whoever uses it, and leaves the socket open: nothing more goes into it. `destroy` must follow. */
+  abandon(): void {
+    this.#finish(unreachable('the guest was reset'));
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
   #take(chunk: Uint8Array): void {
     if (this.#ended !== undefined) return;
     try {
@@ -107,8 +116,13 @@ export class AgentConnection {
 
   #end(error: Error): void {
     if (this.#ended !== undefined) return;
-    this.#ended = error;
     this.#socket.destroy();
+    this.#finish(error);
+  }
+
+  #finish(error: Error): void {
+    if (this.#ended !== undefined) return;
+    this.#ended = error;
     this.#pending?.reject(error);
     for (const listener of this.#onEnd) listener(error);
   }

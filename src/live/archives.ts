@@ -1,11 +1,9 @@
 // The tar archives that VMs receive, packed once for all VMs that are to get the same. An archive is an
 // immutable buffer that every connection sends from; it lives as long as its snapshot or its readers.
-import { createHash } from 'node:crypto';
 import { packTar } from 'modern-tar';
-import type { Grant } from '../secret/grant.ts';
 import type { Snapshot, StoredSecret } from '../store/contract.ts';
 import { WHITEOUT_PREFIX } from '../wire/protocol.ts';
-import { changesSince, grantedSecrets, type Changes, type View } from './view.ts';
+import { changesSince, grantKey, grantedSecrets, type Changes, type View } from './view.ts';
 
 /** Archives of one snapshot that are kept for the next VM; more than these bytes, and they are let go. */
 const KEPT_MAX_BYTES = 64 * 1024 * 1024;
@@ -50,19 +48,6 @@ export class Archives {
     if (kept === undefined) this.#kept.set(snapshot, (kept = { archives: new Map(), bytes: 0 }));
     return kept;
   }
-}
-
-const keys = new WeakMap<object, string>();
-
-/** The same for grants of the same secrets. */
-function grantKey(grant: Grant): string {
-  if (grant === 'all') return 'all';
-  let key = keys.get(grant);
-  if (key === undefined) {
-    key = createHash('sha256').update([...new Set(grant)].sort().join('/')).digest('hex');
-    keys.set(grant, key);
-  }
-  return key;
 }
 
 async function pack({ secrets, removed }: Changes): Promise<Buffer> {

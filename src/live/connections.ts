@@ -5,12 +5,15 @@ import type { Socket } from 'node:net';
 export interface ConnectionLimits {
   readonly connectionsMax: number;
   readonly strangerMs: number;
+  readonly strangerRequestsMax: number;
 }
 
 interface Connection {
   readonly socket: Socket;
   /** Set while the connection is a stranger's. */
   timer: NodeJS.Timeout | undefined;
+  /** Since the connection was opened, or last showed the session key. */
+  strangerRequests: number;
 }
 
 export class Connections {
@@ -29,7 +32,7 @@ export class Connections {
   /** Takes a new connection, a stranger; at the cap the oldest other one is closed, strangers first. */
   add(socket: Socket): void {
     if (this.#open.size >= this.#limits.connectionsMax) this.#closeOldest();
-    const connection: Connection = { socket, timer: undefined };
+    const connection: Connection = { socket, timer: undefined, strangerRequests: 0 };
     this.#open.set(socket, connection);
     this.#startTimer(connection);
     socket.on('close', () => {
@@ -42,13 +45,33 @@ export class Connections {
   authenticate(socket: Socket): void {
     const connection = this.#open.get(socket);
     clearTimeout(connection?.timer);
-    if (connection !== undefined) connection.timer = undefined;
+    if (connection === undefined) return;
+    connection.timer = undefined;
+    connection.strangerRequests = 0;
+  }
+
+  /** A request without the session key. False when the connection has had its share of them, and was closed. */
+  admitStranger(socket: Socket): boolean {
+    const connection = this.#open.get(socket);
+    if (connection === undefined) return false;
+    connection.strangerRequests += 1;
+    if (connection.strangerRequests <= this.#limits.strangerRequestsMax) return true;
+    socket.destroy();
+    return false;
   }
 
   /** The agent gives its session up: the connection has to show the next key in time. */
   makeStranger(socket: Socket): void {
     const connection = this.#open.get(socket);
     if (connection !== undefined && connection.timer === undefined) this.#startTimer(connection);
+  }
+
+  /** Ends no connection that there is now for being a stranger's; a new session still ends them all. */
+  keepOpen(): void {
+    for (const connection of this.#open.values()) {
+      clearTimeout(connection.timer);
+      connection.timer = undefined;
+    }
   }
 
   /** Closes what the session before was used on. */

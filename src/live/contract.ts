@@ -55,6 +55,12 @@ export interface LiveVm {
    * it. Throws agent_not_ready (no session, and none within seconds), agent_unreachable, agent_protocol.
    */
   call(signal: AbortSignal): Promise<AgentCall>;
+  /**
+   * The guest's machine was reset. Its session is void, and until it says hello nothing is sent to it and
+   * no connection of it is closed: vhost-device-vsock 0.3.0 ends its worker for good when anything happens
+   * on the host's side while the guest has set no queues up.
+   */
+  guestReset(): void;
   /** Ends all connections and removes the sockets that were made. */
   close(): Promise<void>;
 }

@@ -62,9 +62,9 @@ export class Deliveries {
   }
 
   /** Each granted secret, and the faults that are none of theirs. */
-  status({ snapshot, grant }: View): { deliveries: SecretDelivery[]; errors: ReportedError[] } {
+  status({ snapshot, grant, generation }: View): { deliveries: SecretDelivery[]; errors: ReportedError[] } {
     const errors = new Map(this.#errors.map((error, index) => [error.name ?? index, error]));
-    const isCurrentEpoch = this.#epoch === snapshot.epoch;
+    const isCurrentEpoch = this.#epoch === generation.epoch;
     const deliveries = grantedSecrets(snapshot, grant).map(({ name, version }): SecretDelivery => {
       const error = errors.get(name);
       errors.delete(name);

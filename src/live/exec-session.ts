@@ -21,6 +21,8 @@ export function execSession(connection: AgentConnection, backlogBytes: number): 
     if (last) return;
     if (!FROM_GUEST.has(frame.type)) throw agentProtocol(`an exec frame of type ${frame.type} from the guest`);
     last = frame.type === FRAME.exit || frame.type === FRAME.failed;
+    // Output of no bytes says nothing, and a guest could send it without end.
+    if (frame.payload.byteLength === 0 && (frame.type === FRAME.stdout || frame.type === FRAME.stderr)) return;
     frames.push(frame);
     waitingBytes += frame.payload.byteLength + FRAME_OVERHEAD_BYTES;
     if (waitingBytes > backlogBytes) socket?.pause();
@@ -47,6 +49,7 @@ export function execSession(connection: AgentConnection, backlogBytes: number): 
   return {
     frames: framesUntilLast(next, () => connection.close()),
     send: ({ type, payload }) => new Promise((resolve, reject) => {
+      if (ended !== undefined) return reject(ended);
       socket.write(encodeFrame(type, payload), (error) => {
         if (error) reject(ended ?? error);
         else resolve();

@@ -59,17 +59,20 @@ export function guestServer({ limits, monotonicMs, key, hello, serve }: GuestSer
       return respondError(response, 411, 'invalid_request', 'expected a Content-Length', limits);
     }
     const route = `${request.method} ${request.url}`;
+    const isProven = isBearer(request.headers.authorization, key());
+    // A hello is a stranger's request, whoever sends it. Refusing costs the host as much as serving does.
+    if ((!isProven || route === 'POST /v1/hello') && !connections.admitStranger(socket)) return;
     if (route === 'POST /v1/hello') {
       if (hasBody(request)) return respondError(response, 400, 'invalid_request', 'expected a hello without a body', limits);
       connections.makeStranger(socket);
       return hello(response);
     }
-    if (!isBearer(request.headers.authorization, key())) {
+    if (!isProven) {
       return respondError(response, 401, 'unauthorized', 'expected the session key; a hello brings one', limits);
     }
     connections.authenticate(socket);
     const waitMs = requestRate.take();
-    if (waitMs > 0) return respondTooMany(response, waitMs, limits);
+    if (waitMs > 0) return respondTooMany(response, waitMs, limits, { Connection: 'close' });
     serve(route, request, response);
   });
 
@@ -85,9 +88,14 @@ export function guestServer({ limits, monotonicMs, key, hello, serve }: GuestSer
 }
 
 /** 429 with the seconds after which to come again. */
-export function respondTooMany(response: ServerResponse, waitMs: number, limits: LiveLimits): void {
+export function respondTooMany(
+  response: ServerResponse,
+  waitMs: number,
+  limits: LiveLimits,
+  headers: Readonly<Record<string, string>> = {},
+): void {
   const seconds = String(Math.max(1, Math.ceil(waitMs / 1000)));
-  respondError(response, 429, 'too_many_requests', 'requests come too fast', limits, { 'Retry-After': seconds });
+  respondError(response, 429, 'too_many_requests', 'requests come too fast', limits, { ...headers, 'Retry-After': seconds });
 }
 
 function isBearer(authorization: string | undefined, key: string | undefined): boolean {

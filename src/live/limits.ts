@@ -11,6 +11,8 @@ export interface LiveLimits {
   readonly connectionsMax: number;
   /** How long a connection may be open without a request that carried the session key. */
   readonly strangerMs: number;
+  /** Requests on one connection without the session key, since it was last shown there: an agent needs two. */
+  readonly strangerRequestsMax: number;
   /** How long a request may take to arrive, its body included. A held poll has arrived. */
   readonly requestMs: number;
   /** How long an authenticated connection may be idle between requests. */
@@ -40,6 +42,7 @@ export interface LiveLimits {
 export const LIVE_LIMITS: LiveLimits = {
   connectionsMax: 32,
   strangerMs: 5_000,
+  strangerRequestsMax: 8,
   requestMs: 15_000,
   idleMs: 75_000,
   responseMs: 60_000,

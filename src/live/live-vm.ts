@@ -6,6 +6,7 @@ import type { Snapshot, Store } from '../store/contract.ts';
 import { HOST_PORT } from '../wire/ports.ts';
 import type { ReportedError } from '../wire/protocol.ts';
 import { agentCall } from './agent-call.ts';
+import type { AgentConnection } from './agent-connection.ts';
 import type { AgentCall, LiveStatus, LiveVm, LiveVmOptions } from './contract.ts';
 import { withDeadline } from './deadline.ts';
 import { Deliveries } from './deliveries.ts';
@@ -45,7 +46,10 @@ class LiveVmServer implements LiveVm {
   readonly #logRate: TokenBucket;
   readonly #deliveries = new Deliveries();
   readonly #listeners = new Set<() => void>();
-  readonly #calls = new Set<AgentCall>();
+  /** Connections of calls. */
+  readonly #calls = new Set<AgentConnection>();
+  /** Those of before a reset, to be closed once the guest is back. */
+  readonly #abandoned = new Set<AgentConnection>();
   readonly #stopListening: () => void;
   #view: View;
   #lastPollEndMs = Number.NEGATIVE_INFINITY;
@@ -125,10 +129,21 @@ class LiveVmServer implements LiveVm {
         this.#until(() => this.#session.key !== undefined, inTime));
     }
     const { connection, authorization } = await this.#session.prove(signal);
-    const call = agentCall(connection, authorization, limits);
-    this.#calls.add(call);
-    connection.onceEnded(() => this.#calls.delete(call));
-    return call;
+    this.#calls.add(connection);
+    connection.onceEnded(() => this.#calls.delete(connection));
+    return agentCall(connection, authorization, limits);
+  }
+
+  guestReset(): void {
+    this.#session.guestReset();
+    this.#secrets.abandonPoll();
+    this.#guest.connections.keepOpen();
+    for (const connection of [...this.#calls]) {
+      this.#abandoned.add(connection);
+      connection.abandon();
+    }
+    this.#log('info', 'the guest was reset');
+    this.#changed();
   }
 
   async close(): Promise<void> {
@@ -136,7 +151,7 @@ class LiveVmServer implements LiveVm {
     this.#closed = true;
     this.#stopListening();
     this.#session.close();
-    for (const call of this.#calls) call.close();
+    this.#closeCalls();
     const closed = new Promise<void>((resolve) => this.#guest.server.close(() => resolve()));
     this.#guest.connections.closeAll();
     this.#changed();
@@ -201,8 +216,14 @@ class LiveVmServer implements LiveVm {
     this.#dialFault = undefined;
     this.#deliveries.forget();
     this.#guest.connections.closeAuthenticated();
-    for (const call of this.#calls) call.close();
+    this.#closeCalls();
     this.#changed();
+  }
+
+  #closeCalls(): void {
+    for (const connection of [...this.#calls]) connection.close();
+    for (const connection of this.#abandoned) connection.destroy();
+    this.#abandoned.clear();
   }
 
   #dialFailed(error: Error): void {

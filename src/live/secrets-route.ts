@@ -63,6 +63,11 @@ export class SecretsRoute {
     void this.#send(waiting);
   }
 
+  /** Forgets the poll that waits, without a word to it. */
+  abandonPoll(): void {
+    this.#waiting = undefined;
+  }
+
   /** A newer request of a kind ends the one before: its guest was reset and left it open, or plays games. */
   #takePlace(kind: Kind, response: ServerResponse): void {
     const before = this.#current[kind];

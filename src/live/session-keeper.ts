@@ -31,6 +31,8 @@ export class SessionKeeper {
   #dialling: Promise<void> | undefined;
   /** A hello came while the guest was being dialled, maybe too late for that dial. */
   #again = false;
+  /** The dial for hellos that came too fast. */
+  #later: NodeJS.Timeout | undefined;
 
   constructor(parts: SessionKeeperParts) {
     this.#parts = parts;
@@ -41,7 +43,7 @@ export class SessionKeeper {
     return this.#key;
   }
 
-  /** The guest asks for a session. 0 when it will be dialled, else the milliseconds until it may ask. */
+  /** The guest asks for a session. 0 when it is dialled now, else the milliseconds until it is. */
   hello(): number {
     if (this.#dialling !== undefined) {
       this.#again = true;
@@ -49,7 +51,14 @@ export class SessionKeeper {
     }
     const waitMs = this.#rate.take();
     if (waitMs === 0) void this.offer();
+    else this.#later ??= setTimeout(() => this.#helloAgain(), waitMs);
     return waitMs;
+  }
+
+  /** Whoever floods the host with hellos must not keep the agent, whose hello may be among them, from its session. */
+  #helloAgain(): void {
+    this.#later = undefined;
+    this.hello();
   }
 
   /** Dials the agent and offers it a session; resolves when that is over, well or not. */
@@ -79,7 +88,16 @@ export class SessionKeeper {
     });
   }
 
+  /** The session ended with the guest's memory; the guest's next hello begins another. */
+  guestReset(): void {
+    clearTimeout(this.#later);
+    this.#later = undefined;
+    this.#again = false;
+    this.#key = undefined;
+  }
+
   close(): void {
+    clearTimeout(this.#later);
     this.#key = undefined;
     this.#closing.abort(fail('shutting_down', 'the VM is not served any more'));
   }

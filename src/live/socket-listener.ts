@@ -1,8 +1,9 @@
 // Listens on a Unix socket that nobody but its owner can reach, and never takes one away from a process
 // that still answers on it. Until the mode is set the process's umask decides, so the directory must be
 // private or the umask must be.
-import { chmodSync, lstatSync, unlinkSync } from 'node:fs';
+import { chmodSync, existsSync, lstatSync, unlinkSync } from 'node:fs';
 import { connect, type Server } from 'node:net';
+import { dirname } from 'node:path';
 import { fail } from '../errors/slicer-error.ts';
 
 /** sun_path holds 108 bytes, the final NUL among them (unix(7)). */
@@ -50,7 +51,9 @@ function answers(path: string): Promise<boolean> {
 function listen(server: Server, path: string): Promise<void> {
   return new Promise((resolve, reject) => {
     const onError = (error: NodeJS.ErrnoException): void => {
-      reject(fail('invalid_request', `can't listen on ${path}: ${error.code}`));
+      // libuv makes EACCES of a directory that is not there.
+      const reason = existsSync(dirname(path)) ? error.code : 'its directory is not there';
+      reject(fail('invalid_request', `can't listen on ${path}: ${reason}`));
     };
     server.once('error', onError);
     server.listen(path, () => {

@@ -184,7 +184,7 @@ function writeFailure(parts: ChangeParts, name: SecretName, error: unknown): Sli
   }
   if (errno === 'EPERM' && (error as NodeJS.ErrnoException).syscall === 'fchown') {
     return fail('store_not_writable', `secret "${name}" is not changed: only root may give a file to another owner (EPERM)`,
-      'run slicer as root, or leave out --uid and --gid');
+      `run slicer up as root, or give the secret an owner that it may: --uid=${process.geteuid?.()} --gid=${process.getegid?.()}`);
   }
   return fail('store_not_writable', `secret "${name}" is not changed: "${path}" cannot be written (${errno})`);
 }

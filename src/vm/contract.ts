@@ -144,6 +144,8 @@ export interface Vms {
   userdataDone(hostname: string, exitCode: number): Promise<void>;
   /** Calls `listener` after every change of a VM, with `undefined` as `vm` once it is gone. Returns how to stop. */
   onChange(listener: (hostname: string, vm: Vm | undefined) => void): () => void;
+  /** Calls `listener` when a guest's machine was reset, by itself or from outside. Returns how to stop. */
+  onReset(listener: (hostname: string) => void): () => void;
   /** Stops watching; the VMs go on, and a later daemon adopts them. Launches under way are ended first. */
   closeKeepingVms(): Promise<void>;
   /** Deletes every VM that runs, then closes; records of VMs that ended before stay. */

@@ -31,6 +31,8 @@ export interface MachineParts extends StartParts {
   readonly warn: (message: string) => void;
   /** Called after every change. */
   readonly changed: (hostname: string) => void;
+  /** Called when the guest's machine was reset. */
+  readonly reset: (hostname: string) => void;
 }
 
 const LAST_LINES = 20;
@@ -114,7 +116,7 @@ export class Machine {
       this.#watch(processes.filter(isAlive).map((identity) => this.#parts.poll.watch(identity)));
       try {
         const sockets = socketsIn(this.#record.runtime_directory);
-        this.#control = await this.#parts.vmm.connect(sockets, AbortSignal.timeout(ADOPT_LIMIT_MS));
+        this.#takeControl(await this.#parts.vmm.connect(sockets, AbortSignal.timeout(ADOPT_LIMIT_MS)));
       } catch (error) {
         this.#parts.warn(`vm "${this.hostname}" runs, but its VMM does not answer: ${(error as Error).message}`);
       }
@@ -207,10 +209,15 @@ export class Machine {
         oemStringCount: oemStrings.length,
       },
     }, this.#parts, signal);
-    this.#control = control;
+    this.#takeControl(control);
     await this.#save({ status: 'running', processes: processes.map(({ identity }) => identity) });
     this.#watch(processes);
     this.#parts.changed(this.hostname);
+  }
+
+  #takeControl(control: VmmControl): void {
+    this.#control = control;
+    control.onReset(() => this.#parts.reset(this.hostname));
   }
 
   #watch(processes: readonly WatchedProcess[]): void {

@@ -58,6 +58,7 @@ class OpenVms implements Vms {
   readonly #machines = new Map<string, Machine>();
   readonly #attached = new Map<string, AttachedVm>();
   readonly #listeners = new Set<(hostname: string, vm: Vm | undefined) => void>();
+  readonly #resetListeners = new Set<(hostname: string) => void>();
   #closing = false;
 
   constructor(options: VmsOptions, records: RecordDirectory, runtimeDirectory: string) {
@@ -76,6 +77,9 @@ class OpenVms implements Vms {
       newBootToken: () => newBootToken(options.randomBytes),
       warn: options.warn,
       changed: (hostname) => this.#changed(hostname),
+      reset: (hostname) => {
+        for (const listener of [...this.#resetListeners]) listener(hostname);
+      },
     };
   }
 
@@ -187,6 +191,11 @@ class OpenVms implements Vms {
     return () => void this.#listeners.delete(listener);
   }
 
+  onReset(listener: (hostname: string) => void): () => void {
+    this.#resetListeners.add(listener);
+    return () => void this.#resetListeners.delete(listener);
+  }
+
   async closeKeepingVms(): Promise<void> {
     this.#closing = true;
     await Promise.all([...this.#machines.values()].map((machine) => machine.close()));
@@ -231,7 +240,7 @@ class OpenVms implements Vms {
       throw fail('invalid_name', `host name ${JSON.stringify(hostname)} is not 1 to 63 of a-z 0-9 -, beginning and ending with none of -`);
     }
     if (this.get(hostname) !== undefined) {
-      throw fail('vm_exists', `vm "${hostname}" is there already`, `slicer vm delete ${hostname}`);
+      throw fail('vm_exists', `vm "${hostname}" is there already`, 'slicer vm list');
     }
   }
 

@@ -56,6 +56,8 @@ export interface VmmControl {
    * before that the guest had powered itself off.
    */
   readonly ended: Promise<boolean>;
+  /** Calls `listener` each time the guest's machine is reset: by the guest, or by whoever else may. */
+  onReset(listener: () => void): void;
   close(): void;
 }
 

@@ -35,6 +35,7 @@ export async function connectQmp(path: string, signal: AbortSignal): Promise<Vmm
     return {
       powerButton: () => connection.execute('system_powerdown'),
       ended: connection.ended,
+      onReset: (listener) => connection.onReset(listener),
       close: () => void socket.destroy(),
     };
   } catch (error) {
@@ -53,6 +54,7 @@ class QmpConnection {
   #lastId = 0;
   #line = '';
   #guestPoweredOff = false;
+  #reset: () => void = () => undefined;
 
   constructor(socket: Socket) {
     this.#socket = socket;
@@ -68,6 +70,10 @@ class QmpConnection {
       }
       this.#waiting.clear();
     });
+  }
+
+  onReset(listener: () => void): void {
+    this.#reset = listener;
   }
 
   execute(command: string): Promise<void> {
@@ -95,6 +101,7 @@ class QmpConnection {
     }
     if ('event' in parsed) {
       if (parsed.event === 'SHUTDOWN') this.#guestPoweredOff = parsed.data?.reason === 'guest-shutdown';
+      if (parsed.event === 'RESET') this.#reset();
       return;
     }
     const id = 'QMP' in parsed ? 'greeting' : parsed.id ?? '';

@@ -1,5 +1,5 @@
 // A generation names what a VM should hold: an epoch, which lasts as long as one run of the host's
-// service over its store, and a counter within it. It travels as an HTTP entity tag: "EPOCH.COUNTER".
+// service over its store and belongs to one grant, and a counter within it. It travels as an HTTP entity tag: "EPOCH.COUNTER".
 
 export interface Generation {
   /** 16 lower-case hexadecimal digits. */

@@ -7,7 +7,7 @@
 // 1. The guest dials, host port 901. Unauthenticated, one request is served:
 //
 //      POST /v1/hello                      -> 202: the host will dial the agent now
-//                                             429 Retry-After: SECONDS: hellos come too fast
+//                                             429 Retry-After: SECONDS: it will then, hellos come too fast
 //
 // 2. The host dials, guest port 900, and both sides prove that they know the key (proof.ts). For a new
 //    session the key is the boot token, or the empty string for a VM without a boot channel:

@@ -28,6 +28,8 @@ export interface AgentResult {
 export interface Guest {
   readonly store: Store;
   readonly vm: LiveVm;
+  /** The VM's VSOCK socket, as the host sees it. */
+  readonly vsockPath: string;
   /** Where the agent puts the secrets. */
   readonly directory: string;
   /** Starts `slicer-agent run`, and waits until it has synced. */
@@ -44,6 +46,8 @@ export interface GuestOptions {
   /** Mount options of a tmpfs of the guest's own, for instance `size=64k`. */
   readonly tmpfs?: string;
   readonly architecture?: 'x86_64' | 'aarch64';
+  /** Keeps the host's limit on hellos, which most tests would only wait for. */
+  readonly limitsHellos?: true;
 }
 
 export const name = (text: string): SecretName => {
@@ -67,7 +71,7 @@ export async function startGuest(context: TestContext, options: GuestOptions = {
     nowMs: Date.now,
     randomHex,
     archives: new Archives(),
-    limits: { ...LIVE_LIMITS, hellos: { burst: 100_000, perSecond: 100_000 } },
+    limits: options.limitsHellos ? LIVE_LIMITS : { ...LIVE_LIMITS, hellos: { burst: 100_000, perSecond: 100_000 } },
   });
   const directory = join(memory, 'secrets');
   const children: ChildProcess[] = [];
@@ -93,6 +97,7 @@ export async function startGuest(context: TestContext, options: GuestOptions = {
   return {
     store,
     vm,
+    vsockPath,
     directory,
     run: async () => {
       const child = start(['run'], []);

@@ -40,7 +40,7 @@ config:
     bind_address: ./api.sock
     socket_group: 1000
     auth:
-      enabled: false
+      enabled: true
       token_file: token
 `;
 
@@ -72,7 +72,7 @@ test('a full configuration is resolved: bytes, absolute paths, no doubles', () =
     api: {
       tcp: { address: '127.0.0.1', port: 9000 },
       unix: { path: '/srv/api.sock', group: '1000' },
-      auth: { enabled: false, tokenFile: '/srv/token' },
+      auth: { enabled: true, tokenFile: '/srv/token' },
     },
   });
 });
@@ -333,4 +333,12 @@ test('`slicer new` refuses a name that no host group can have', () => {
   for (const name of ['', 'Web', '-a', 'a-', 'a_b', 'a'.repeat(54), 'a\nb: c']) {
     assert.throws(() => renderNewConfig(name), { code: 'usage' });
   }
+});
+
+test('TCP without a token is refused where VMs reach the loopback', () => {
+  const text = (network: string): string => `${group(`network: ${network}`)}  api: {port: 8080, auth: {enabled: false}}\n`;
+  assert.equal(parse(text('none')).api.auth.enabled, false);
+  assert.deepEqual(problemsOf(text('user')).map(({ message }) => message), [
+    'slicer.yaml:6:37: config.api.auth.enabled: expected true, since VMs with network: user reach bind_address 127.0.0.1; got false',
+  ]);
 });

@@ -89,6 +89,15 @@ test('without a token TCP serves everybody but the pages that a browser shows', 
   assert.deepEqual((await api('GET', '/secrets')).body, []);
 });
 
+test('without a token TCP answers no page whose name was made to lead here, and a socket takes any name', async (t) => {
+  const { tcp, api } = await bench(t, { auth: false });
+  const port = new URL(tcp).port;
+  const status = async (host: string): Promise<number> => (await call(tcp, 'GET', '/secrets', undefined, { host })).status;
+  for (const host of [`evil.example:${port}`, 'localhost.evil.example', '127.0.0.1.evil.example']) assert.equal(await status(host), 403, host);
+  for (const host of [`localhost:${port}`, `127.0.0.1:${port}`, `[::1]:${port}`, '10.0.0.1']) assert.equal(await status(host), 200, host);
+  assert.equal((await api('GET', '/secrets', undefined, { host: 'slicer' })).status, 200);
+});
+
 test('what is no resource is 404, another method 405 with those that are possible', async (t) => {
   const { api } = await bench(t);
   assert.deepEqual([(await api('GET', '/nope')).status, (await api('GET', '/secrets/')).status, (await api('GET', '/')).status], [404, 404, 404]);

@@ -122,6 +122,11 @@ export class GuestVms implements Vms {
     this.change(hostname, { userdata: { state: 'done', exitCode } });
   }
 
+  /** No guest of these is ever reset. */
+  onReset(): () => void {
+    return () => undefined;
+  }
+
   onChange(listener: (hostname: string, vm: Vm | undefined) => void): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);

@@ -14,29 +14,30 @@ const snapshotWith = (...names: string[]): Snapshot => {
   for (const name of names) store.set(name, 'x');
   return store.snapshot();
 };
+const HOST_RAM = 1024 * MIB;
 const names = (...list: string[]) => list.map(secretName);
 
 test('a launch gets what it names, and the rest from its group', () => {
   const group = { ...GROUP, secrets: names('a'), tags: ['blue'], userdata: 'echo group' };
-  assert.deepEqual(planLaunch(group, {}, snapshotWith('a', 'b')), {
+  assert.deepEqual(planLaunch(group, {}, snapshotWith('a', 'b'), HOST_RAM), {
     cpus: 2, ramBytes: 256 * MIB, userdata: Buffer.from('echo group'), tags: ['blue'], grant: ['a'], credentials: [],
   });
   const wish = { cpus: 4, ramBytes: 64 * MIB, userdata: 'echo own', tags: ['red', 'blue'], secrets: names('b', 'b') };
-  assert.deepEqual(planLaunch(group, wish, snapshotWith('a', 'b')), {
+  assert.deepEqual(planLaunch(group, wish, snapshotWith('a', 'b'), HOST_RAM), {
     cpus: 4, ramBytes: 64 * MIB, userdata: Buffer.from('echo own'), tags: ['blue', 'red'], grant: ['b'], credentials: [],
   });
 });
 
 test('no secrets and all secrets are grants of their own', () => {
-  assert.deepEqual(planLaunch(GROUP, { secrets: [] }, snapshotWith('a')).grant, []);
-  assert.equal(planLaunch(GROUP, {}, snapshotWith()).grant, 'all');
-  assert.equal(planLaunch(GROUP, { userdata: '' }, snapshotWith()).userdata, undefined);
+  assert.deepEqual(planLaunch(GROUP, { secrets: [] }, snapshotWith('a'), HOST_RAM).grant, []);
+  assert.equal(planLaunch(GROUP, {}, snapshotWith(), HOST_RAM).grant, 'all');
+  assert.equal(planLaunch(GROUP, { userdata: '' }, snapshotWith(), HOST_RAM).userdata, undefined);
 });
 
 test('every unknown name is told, and a size that is not whole', () => {
-  assert.throws(() => planLaunch(GROUP, { secrets: names('a', 'b', 'c'), ramBytes: MIB + 1 }, snapshotWith('b')), (error: any) => {
+  assert.throws(() => planLaunch(GROUP, { secrets: names('a', 'b', 'c'), ramBytes: 65 * MIB + 1 }, snapshotWith('b'), HOST_RAM), (error: any) => {
     assert.deepEqual(error.problems.map(({ message }: { message: string }) => message), [
-      'there is no secret "a"', 'there is no secret "c"', 'ram_bytes is 1048577; a VM takes whole MiB (1048576 bytes)',
+      'there is no secret "a"', 'there is no secret "c"', 'ram_bytes is 68157441; a VM takes whole MiB (1048576 bytes)',
     ]);
     return true;
   });
@@ -51,7 +52,7 @@ test('credentials are those of the launch, or of its group; no grant takes them 
   store.set('b', 'other');
   const group = { ...GROUP, credentials: [wish('A', 'a', { trimNewline: true }), wish('ALSO', 'a')] };
   const given = (launch: object) => {
-    const { grant, credentials } = planLaunch(group, { secrets: [], ...launch }, store.snapshot());
+    const { grant, credentials } = planLaunch(group, { secrets: [], ...launch }, store.snapshot(), HOST_RAM);
     return { grant, credentials: credentials.map(({ name, secret, value }) => [name, secret, Buffer.from(value.reveal()).toString()]) };
   };
   assert.deepEqual(given({}), { grant: [], credentials: [['A', 'a', 'value'], ['ALSO', 'a', 'value\n']] });
@@ -119,6 +120,14 @@ test('the VMs of a group are started with its credentials', async (t) => {
   await bench(t, { vms, directory: place, groups: [{ ...GROUP, count: 1, secrets: [], credentials: [wish('A', 'a')] }] });
   await started;
   assert.deepEqual(vms.requests.map(({ credentials }) => credentials.map(({ name, value }) => [name, value.sizeBytes])), [[['A', 5]]]);
+});
+
+test('a VM has 64 MiB at least, and no more than the machine', () => {
+  const planned = (ramBytes: number) => planLaunch(GROUP, { ramBytes }, snapshotWith(), HOST_RAM).ramBytes;
+  assert.equal(planned(64 * MIB), 64 * MIB);
+  assert.equal(planned(HOST_RAM), HOST_RAM);
+  assert.throws(() => planned(63 * MIB), /64 MiB of memory to the 1024 MiB that this machine has, not 63 MiB/);
+  assert.throws(() => planned(HOST_RAM + MIB), /not 1025 MiB/);
 });
 
 test('a launch with an unknown secret is refused before anything is made', async (t) => {

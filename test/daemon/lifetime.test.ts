@@ -6,9 +6,10 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { takeLock } from '../../src/daemon/lock.ts';
-import { startTimeOf, readBootId } from '../../src/vm/process-table.ts';
 import { base64, bench, directoryFor, send } from './daemon.ts';
 import { GuestVms } from './guest-vms.ts';
+
+const LOCK_MODULE = join(import.meta.dirname, '../../src/daemon/lock.ts');
 
 test('a second daemon in the same directory is refused and leaves the first alone', async (t) => {
   const { directory, api } = await bench(t);
@@ -16,41 +17,34 @@ test('a second daemon in the same directory is refused and leaves the first alon
   assert.equal((await api('GET', '/healthz')).status, 200);
 });
 
-test('the lock of a dead process is taken over, that of a living one never', async (t) => {
+test('the lock of a process that was killed is free, that of a living one is not', async (t) => {
   const path = join(directoryFor(t), 'lock');
-  const child = spawn('sleep', ['1000']);
-  await once(child, 'spawn');
-  const holder = { pid: child.pid, start_time: startTimeOf(child.pid as number), boot_id: readBootId() };
-  writeFileSync(path, JSON.stringify(holder));
-  await assert.rejects(takeLock(path), { code: 'already_running' });
-  writeFileSync(path, JSON.stringify({ ...holder, start_time: (holder.start_time as number) - 1 }));
-  await (await takeLock(path))();
-  writeFileSync(path, JSON.stringify({ ...holder, boot_id: 'another boot' }));
-  await (await takeLock(path))();
-  writeFileSync(path, JSON.stringify(holder));
+  const source = `import { takeLock } from ${JSON.stringify(LOCK_MODULE)}; await takeLock(${JSON.stringify(path)}); console.log('held'); setInterval(() => {}, 1000);`;
+  const child = spawn(process.execPath, ['--input-type=module', '-e', source], { stdio: ['ignore', 'pipe', 'inherit'] });
+  await once(child.stdout, 'data');
+  await assert.rejects(takeLock(path), { code: 'already_running', message: new RegExp(`process ${child.pid}$`) });
   child.kill('SIGKILL');
   await once(child, 'exit');
   await (await takeLock(path))();
-  writeFileSync(path, '');
-  await (await takeLock(path))();
-  assert.deepEqual(readdirSync(join(path, '..')), []);
 });
 
-test('of many who take a stale lock at the same time one gets it', async (t) => {
+test('of many who take the lock at the same time one gets it', async (t) => {
   const path = join(directoryFor(t), 'lock');
-  writeFileSync(path, 'stale');
   const results = await Promise.allSettled(Array.from({ length: 20 }, () => takeLock(path)));
-  assert.equal(results.filter(({ status }) => status === 'fulfilled').length, 1);
+  const held = results.filter((result) => result.status === 'fulfilled');
+  assert.equal(held.length, 1);
+  await held[0]?.value();
+  await (await takeLock(path))();
 });
 
-test('a daemon that stops ends its VMs, and leaves neither socket nor lock', async (t) => {
+test('a daemon that stops ends its VMs, and leaves no socket, and its lock to the next', async (t) => {
   const { daemon, vms, directory, api } = await bench(t);
   await api('POST', '/hostgroup/web/nodes?wait=agent');
   await Promise.all([daemon.stop(), daemon.stop()]);
   await daemon.done;
   assert.equal(vms.closed, 'stopped');
   assert.deepEqual(readdirSync(directory).sort(), ['.secrets', '.slicer', 'auth']);
-  assert.deepEqual(readdirSync(join(directory, '.slicer')), []);
+  await (await takeLock(join(directory, '.slicer', 'daemon.lock')))();
   await assert.rejects(api('GET', '/healthz'));
 });
 
@@ -116,7 +110,7 @@ test('a start that fails leaves nothing behind, and VMs run on', async (t) => {
   }), { code: 'already_running', message: new RegExp(`127\\.0\\.0\\.1:${port}`) });
   assert.equal(vms.closed, 'kept');
   assert.equal(existsSync(join(directory, 'slicer.sock')), false);
-  assert.deepEqual(readdirSync(join(directory, '.slicer')), []);
+  await (await takeLock(join(directory, '.slicer', 'daemon.lock')))();
 });
 
 test('the socket of a daemon that died is replaced, one that answers is not', async (t) => {

@@ -221,3 +221,29 @@ test('who stops reading frames hangs up', async (t) => {
   }
   await gone;
 });
+
+test('a reset of the guest ends a command for who reads it, and its connection only once the guest is back', async (t) => {
+  const set = await bench(t);
+  let touched = 0;
+  let closed: () => void = () => {};
+  const end = new Promise<void>((resolve) => (closed = resolve));
+  const session = await exec(set, (_asked, send, socket) => {
+    socket.on('close', () => {
+      touched += 1;
+      closed();
+    });
+    send({ type: FRAME.started, payload: payload('1') });
+    return () => (touched += 1);
+  });
+  const frames = session.frames[Symbol.asyncIterator]();
+  await frames.next();
+  set.vm.guestReset();
+  await assert.rejects(frames.next(), { code: 'agent_unreachable', message: /reset/ });
+  await assert.rejects(session.send({ type: FRAME.stdin, payload: payload('too late') }), { code: 'agent_unreachable' });
+  session.close();
+  await assert.rejects(set.vm.call(AbortSignal.timeout(50)));
+  assert.equal(touched, 0);
+  await set.agent.establish();
+  await end;
+  assert.equal(touched, 1);
+});

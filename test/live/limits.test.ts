@@ -118,13 +118,30 @@ test('connections beyond the rate are closed before anything is read, and others
   }
 });
 
-test('authenticated requests beyond the rate are answered 429', async (t) => {
+test('authenticated requests beyond the rate are answered 429, and cost a connection each', async (t) => {
   const set = await bench(t, { limits: { requests: { burst: 3, perSecond: 0.1 } } });
   await set.agent.establish();
+  const connection = await dial(set);
   const statuses = [];
-  for (let index = 0; index < 5; index += 1) statuses.push((await set.agent.request('GET /v1/secrets')).status);
+  for (let index = 0; index < 4; index += 1) statuses.push((await connection.request('GET /v1/secrets', bearer(set))).status);
+  await connection.closed;
+  statuses.push((await (await dial(set)).request('GET /v1/secrets', bearer(set))).status);
   assert.deepEqual(statuses, [200, 200, 200, 429, 429]);
 });
+
+for (const line of ['POST /v1/hello', 'GET /v1/secrets', 'GET /nothing']) {
+  test(`a connection has a few requests without the session key, and is then closed: ${line}`, async (t) => {
+    const set = await bench(t, { limits: { strangerRequestsMax: 3 } });
+    await set.agent.establish();
+    const connection = await dial(set);
+    for (let index = 0; index < 3; index += 1) await connection.request(line);
+    await assert.rejects(connection.request(line), /the host closed the connection/);
+    const proven = await dial(set);
+    for (let index = 0; index < 9; index += 1) {
+      assert.equal((await proven.request('GET /v1/secrets', index % 2 === 0 ? bearer(set) : {})).status, index % 2 === 0 ? 200 : 401);
+    }
+  });
+}
 
 test('a reader that takes nothing is ended, and at most one answer to a poll is on its way to a guest', async (t) => {
   const set = await bench(t, { limits: { responseMs: 100, responseBytesPerSecond: 1e12 } });

@@ -176,3 +176,23 @@ test('a file in the place of the socket stays, and a path that the kernel cannot
   await assert.rejects(startLiveVm(store, { hostname: 'web-1', grant: 'all', vsockPath: `${vsockPath}${'x'.repeat(100)}` }, dependencies()), /the kernel takes 107/);
   assert.equal(store.listeners, 1);
 });
+test('after a reset of the guest nothing is sent to it and nothing of it is closed until it says hello', async (t) => {
+  const { store, agent, vm, device } = await bench(t, { limits: { strangerMs: 60, sessionMs: 150 } });
+  store.set('api-key', 'one');
+  await agent.establish();
+  await agent.sync();
+  const stranger = await device.dialHost();
+  let touched = 0;
+  stranger.on('data', () => (touched += 1)).on('close', () => (touched += 1));
+  vm.guestReset();
+  const asked = agent.requested.length;
+  store.set('api-key', 'two');
+  await assert.rejects(vm.call(AbortSignal.timeout(5_000)));
+  assert.equal(touched, 0);
+  assert.equal(agent.requested.length, asked, 'the host did not dial');
+  assert.equal(vm.status().connected, false);
+  await agent.establish();
+  assert.equal(await agent.sync(), 226);
+  assert.equal(agent.held.get('api-key')?.bytes.toString(), 'two');
+  stranger.destroy();
+});

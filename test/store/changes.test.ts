@@ -217,7 +217,7 @@ test('without root, one\'s own secrets work and another owner is refused', { ski
       problems: [{
         code: 'store_not_writable',
         message: 'secret "his" is not changed: only root may give a file to another owner (EPERM)',
-        hint: 'run slicer as root, or leave out --uid and --gid',
+        hint: 'run slicer up as root, or give the secret an owner that it may: --uid=1000 --gid=1000',
       }],
     });
     assert.deepEqual(namesIn(store.snapshot()), ['mine']);

@@ -7,7 +7,7 @@
  *   attacker [--bind-service] pose              passes for the host before the agent, in every way there is
  *   attacker [--bind-service] agent ANSWER...   passes for the agent before the host, once for each ANSWER:
  *       junk | zeros | empty-token | token:TOKEN | replay (of the last right proof) | wait (no hello)
- *   attacker [--bind-service] crowd COUNT MS    holds COUNT connections to the host open
+ *   attacker [--bind-service] crowd COUNT MS    says hello on COUNT connections to the host and holds them open
  *   attacker [--bind-service] read PATH...      opens and reads
  *
  * --bind-service: become uid 1000 with CAP_NET_BIND_SERVICE and no other capability (must begin as root).
@@ -74,10 +74,7 @@ static void pose_over(unsigned int source_cid, unsigned int cid) {
     for (int i = 0; i < 2; i++) {
         snprintf(attempt, sizeof attempt, "pose as CID %u to CID %u for a %s", source_cid, cid, PURPOSES[i]);
         int fd = dial(source_cid, cid, AGENT_PORT);
-        if (fd < 0) {
-            say(attempt, strerrorname_np(errno));
-            continue;
-        }
+        if (fd < 0) return say(attempt, strerrorname_np(errno));
         snprintf(body, sizeof body, "{\"purpose\":\"%s\",\"nonce\":\"%s\"}", PURPOSES[i], ZEROS);
         request_on(fd, "POST /v1/challenge", NULL, body);
         answer_to(attempt, fd);
@@ -177,7 +174,11 @@ static void pass_for_agents(char **styles) {
 
 static void crowd(int count, int hold_ms) {
     int open_count = 0;
-    for (int i = 0; i < count; i++) open_count += dial(VMADDR_CID_ANY, VMADDR_CID_HOST, HOST_PORT) >= 0;
+    for (int i = 0; i < count; i++) {
+        int fd = dial(VMADDR_CID_ANY, VMADDR_CID_HOST, HOST_PORT);
+        open_count += fd >= 0;
+        if (fd >= 0) request_on(fd, "POST /v1/hello", NULL, "");
+    }
     printf("crowd: %d connections\n", open_count);
     fflush(stdout);
     poll(NULL, 0, hold_ms);

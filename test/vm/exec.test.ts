@@ -66,6 +66,13 @@ test('a program that is not there is an error that says so', { skip }, async () 
   assert.equal(stderr.trimEnd().split('\n').filter((line) => line.startsWith('slicer: error:')).length, 1);
 });
 
+test('a command that could not be started is named, and leaves no zombie', { skip }, async () => {
+  assert.match((await exec('vm-1', '--', 'no-such-program')).stderr, /: no-such-program: No such file or directory$/m);
+  assert.match((await exec('vm-1', '--', '/etc/passwd')).stderr, /: \/etc\/passwd: Permission denied$/m);
+  assert.match((await exec('vm-1', '--cwd=/nowhere', '--', 'ls')).stderr, /: \/nowhere: No such file or directory$/m);
+  assert.equal((await exec('vm-1', '--shell', '--', "sed -n '/^State:.Z/p' /proc/[0-9]*/status")).stdout, '');
+});
+
 test('a VM that is not there is an error that says so', { skip }, async () => {
   const { stderr, exitCode } = await exec('vm-9', '--', 'true');
   assert.equal(exitCode, 4);
@@ -92,7 +99,7 @@ test('when the one who asked goes away the command gets SIGHUP', { skip }, async
   const { slicer } = fixture;
   const { exitCode } = await slicer.shell(
     'slicer vm exec vm-1 --shell -- "trap \'touch /tmp/hung-up; exit\' HUP; touch /tmp/hanging; while :; do usleep 10000; done" & '
-    + 'pid=$!; until slicer vm exec vm-1 -- test -e /tmp/hanging; do :; done; kill -9 $pid; wait $pid');
+    + 'pid=$!; for n in $(seq 50); do slicer vm exec vm-1 -- test -e /tmp/hanging && break; done; kill -9 $pid; wait $pid');
   assert.equal(exitCode, 137);
   await slicer.untilInGuest('vm-1', '[ -e /tmp/hung-up ]');
 });
@@ -103,6 +110,7 @@ test('a command that makes much output does not grow daemon or agent', { skip },
   assert.equal(stdoutBytes.byteLength, 20_000_000);
   const peak = Number(await slicer.inGuest('vm-1', "sed -n 's/^VmHWM: *\\t*\\([0-9]*\\) kB/\\1/p' /proc/$(pidof slicer-agent | sed 's/ .*//')/status"));
   assert.ok(peak < 8 * 1024, `the agent needed ${peak} KiB`);
+  assert.doesNotMatch(slicer.daemonOutput, /Warning/);
 });
 
 test('health tells version, times and whether userdata ran', { skip }, async () => {

@@ -78,7 +78,7 @@ async function serve(context: Context, hostname: string, vsockPath: string, name
         limits: LIVE_LIMITS,
       },
     );
-    say(context, `serving vm ${hostname} until Ctrl+C`);
+    say(context, `serving vm ${hostname} until Ctrl+C${existsSync(vsockPath) ? '' : `; ${vsockPath} is not there yet`}`);
     const stop = tell(context, hostname, vm, store);
     await interrupted();
     stop();

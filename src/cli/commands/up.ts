@@ -4,6 +4,7 @@ import { installCrashHandler } from '../../daemon/crash.ts';
 import { startDaemon } from '../../daemon/daemon.ts';
 import { openLog } from '../../daemon/log.ts';
 import { fail, SlicerError } from '../../errors/slicer-error.ts';
+import { switchOffCoreDumps } from '../../vm/core-dumps.ts';
 import type { Context } from '../context.ts';
 
 const DEFAULT_FILE = 'slicer.yaml';
@@ -25,6 +26,7 @@ export function configure(command: Command, context: Context): void {
       const config = load(file);
       const log = openLog(context.env['SLICER_LOG_LEVEL']);
       installCrashHandler(log);
+      await switchOffCoreDumps(context.env['PATH'] ?? '');
       const daemon = await startDaemon(config, { directory: process.cwd(), keepVms, log });
       for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void daemon.stop().catch(() => undefined));
       await daemon.done;

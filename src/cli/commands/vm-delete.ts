@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { type Problem, SlicerError, throwIfAny } from '../../errors/slicer-error.ts';
 import { addConnectionOptions, clientFor } from '../connection.ts';
 import type { Context } from '../context.ts';
 import { say } from '../output.ts';
@@ -17,9 +18,17 @@ export function configure(command: Command, context: Context): void {
     .addHelpText('after', EXAMPLES)
     .action(async (names: string[]) => {
       const client = clientFor(command, context);
+      const problems: Problem[] = [];
       for (const name of names) {
-        await client.deleteNode(name);
-        say(context, `vm ${name} deleted`);
+        try {
+          await client.deleteNode(name);
+          say(context, `vm ${name} deleted`);
+        } catch (error) {
+          // One that is not there keeps no other alive; where no daemon answers the next one fails alike.
+          if (!(error instanceof SlicerError) || error.code !== 'vm_not_found') throw error;
+          problems.push(...error.problems);
+        }
       }
+      throwIfAny(problems);
     });
 }
