@@ -1,5 +1,5 @@
 // The daemon: store, VMs, live channels and API put together, and taken apart again in the opposite order.
-import { mkdir, realpath } from 'node:fs/promises';
+import { realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { VERSION } from '../api/version.ts';
@@ -9,6 +9,7 @@ import { Archives } from '../live/archives.ts';
 import { randomHex } from '../live/dependencies.ts';
 import { LIVE_LIMITS, type LiveLimits } from '../live/limits.ts';
 import { openStore } from '../store/store.ts';
+import { makePrivate } from '../vm/private-directory.ts';
 import { attachExecRoute } from './exec-route.ts';
 import { startGroupVms } from './group-vms.ts';
 import { attachHostRoutes } from './host-routes.ts';
@@ -129,10 +130,10 @@ export async function startDaemon(config: Config, options: DaemonOptions): Promi
   };
 }
 
-/** Makes the directory of records if it is absent, and takes its lock. Throws already_running, forbidden. */
+/** Makes the directory of records if it is absent, and takes its lock. Throws store_not_private, already_running, forbidden. */
 async function claim(records: string): Promise<() => Promise<void>> {
   try {
-    await mkdir(records, { recursive: true, mode: 0o700 });
+    await makePrivate(records, (process.geteuid as () => number)());
     return await takeLock(join(records, 'daemon.lock'));
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;

@@ -35,6 +35,7 @@ export type Reading =
 // O_NONBLOCK: a FIFO that takes the file's place between lstat and open must not hang the daemon.
 const READ_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK | constants.O_NOCTTY;
 const SPECIAL_BITS = 0o7000n;
+const DATE_MAX_MS = 8.64e15;
 
 export function observe(path: string): Observation {
   try {
@@ -91,8 +92,9 @@ export function attributesOf(stamp: Stamp): FileAttributes {
   return { mode: Number(stamp.mode & 0o777n), uid: Number(stamp.uid), gid: Number(stamp.gid) };
 }
 
+/** File systems have room for times that no Date can be (ECMA-262, 21.4.1.1): then the nearest one. */
 export function modifiedAtMsOf(stamp: Stamp): number {
-  return Number(stamp.mtimeNs / 1_000_000n);
+  return Math.max(-DATE_MAX_MS, Math.min(DATE_MAX_MS, Number(stamp.mtimeNs / 1_000_000n)));
 }
 
 /** The errno name of a system call's error, or `unknown`. */

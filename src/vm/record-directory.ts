@@ -2,10 +2,11 @@
 // A VM's directory appears with its record in it and goes as a whole, and a record is replaced by
 // rename after fsync: a crash leaves an old record or a new one.
 import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { SlicerError } from '../errors/slicer-error.ts';
 import { GUEST_CID_MIN } from '../wire/ports.ts';
 import { isHostname, parseNumbered } from './hostname.ts';
+import { makePrivate } from './private-directory.ts';
 import { decodeRecord, encodeRecord, type LaunchedRecord, type VmRecord } from './record.ts';
 
 const RECORD = 'vm.json';
@@ -28,10 +29,15 @@ export class RecordDirectory {
     this.path = path;
   }
 
-  /** Makes the directory where it is missing, and clears what a crash left half-made or half-removed. */
-  static async open(daemonDirectory: string): Promise<RecordDirectory> {
+  /**
+   * Makes the directory where it is missing, and clears what a crash left half-made or half-removed. Throws
+   * store_not_private.
+   */
+  static async open(daemonDirectory: string, uid: number): Promise<RecordDirectory> {
     const path = join(daemonDirectory, '.slicer', 'vms');
-    await mkdir(path, { recursive: true, mode: 0o700 });
+    // A record says what is ended and removed: nobody else may have written one.
+    await makePrivate(dirname(path), uid);
+    await makePrivate(path, uid);
     for (const entry of await readdir(path)) {
       if (entry.startsWith(COMING) || entry.startsWith(GOING)) await rm(join(path, entry), { recursive: true });
     }

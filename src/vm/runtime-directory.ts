@@ -1,11 +1,12 @@
 // Where a VM's sockets, boot token and unclaimed userdata live while it runs: private directories on a
 // memory-backed file system, so that what is in them never reaches a disk.
 import { createHash } from 'node:crypto';
-import { access, constants, lstat, mkdir, rm, rmdir, statfs } from 'node:fs/promises';
+import { access, constants, mkdir, rm, rmdir, statfs } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, normalize } from 'node:path';
 import { fail } from '../errors/slicer-error.ts';
 import type { VmSockets } from '../vmm/contract.ts';
 import { HOST_PORT } from '../wire/ports.ts';
+import { makePrivate } from './private-directory.ts';
 
 /** File system types that keep files in memory (statfs(2)). */
 const MEMORY_BACKED: ReadonlySet<number> = new Set([0x01021994 /* tmpfs */, 0x858458f6 /* ramfs */]);
@@ -91,19 +92,4 @@ async function firstUsable(candidates: readonly string[]): Promise<string> {
   throw fail('no_memory_file_system',
     `none of ${candidates.join(', ')} is a writable memory-backed file system; boot tokens are kept on no other`,
     'mount -t tmpfs -o mode=1777,nosuid,nodev tmpfs /dev/shm');
-}
-
-/** In a directory that everybody can write to, somebody else may have been here first. */
-async function makePrivate(directory: string, uid: number): Promise<void> {
-  try {
-    await mkdir(directory, { mode: 0o700 });
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-  }
-  const stats = await lstat(directory);
-  if (!stats.isDirectory() || stats.uid !== uid || (stats.mode & 0o077) !== 0) {
-    throw fail('store_not_private',
-      `${directory} is not a directory of user ${uid} that is closed to all others`,
-      `ls -ld ${directory}; chmod 700 ${directory}, or remove it if it is not yours`);
-  }
 }

@@ -43,7 +43,7 @@ const START_LIMIT_MS = 60_000;
 export async function openVms(options: VmsOptions): Promise<Vms> {
   const daemonDirectory = await realpath(options.daemonDirectory);
   const runtimeDirectory = await chooseRuntimeDirectory(daemonDirectory, options.uid, options.memoryDirectories);
-  const records = await RecordDirectory.open(daemonDirectory);
+  const records = await RecordDirectory.open(daemonDirectory, options.uid);
   const vms = new OpenVms(options, records, runtimeDirectory);
   await vms.adoptAll();
   return vms;

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { appendFileSync, chmodSync, lstatSync, symlinkSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { observe, readUnchanged, stampOf, type Stamp } from '../../src/store/entry.ts';
+import { modifiedAtMsOf, observe, readUnchanged, stampOf, type Stamp } from '../../src/store/entry.ts';
 import { Ledger } from '../../src/store/ledger.ts';
 import { Tracker } from '../../src/store/tracker.ts';
 import { HeldClock, name, put, secret, temporaryDirectory, valueOf } from './store-fixture.ts';
@@ -77,4 +77,13 @@ test('a look that fails for another cause than the file takes nothing away and i
   ledger.commit();
   assert.equal(valueOf(ledger.snapshot, 's'), 'v');
   assert.deepEqual(ledger.snapshot.skipped, [{ file: 's', reason: 'cannot be read: ENOTDIR' }]);
+});
+
+test('a time beyond all dates is the last date', (t) => {
+  const path = join(temporaryDirectory(t), 's');
+  put(path, 'value');
+  const at = (mtimeNs: bigint): string => new Date(modifiedAtMsOf({ ...stampAt(path), mtimeNs })).toISOString();
+  assert.equal(at(99_999_999_999_999n * 1_000_000_000n), '+275760-09-13T00:00:00.000Z');
+  assert.equal(at(-99_999_999_999_999n * 1_000_000_000n), '-271821-04-20T00:00:00.000Z');
+  assert.equal(at(1_700_000_000_123_456_789n), '2023-11-14T22:13:20.123Z');
 });
