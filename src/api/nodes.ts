@@ -34,6 +34,10 @@ export const grant = z.union([z.literal('all'), z.array(z.string())]).openapi('G
   description: '"all" (secrets that are created later too), or the names that the VM may have',
 });
 
+export const givenCredential = z
+  .object({ name: z.string().openapi({ example: 'api-key' }), secret: z.string() })
+  .openapi('GivenCredential', { description: "A systemd credential that is in the VM's firmware tables until it ends" });
+
 export const node = z
   .object({
     hostname: z.string().openapi({ example: 'web-1' }),
@@ -46,6 +50,7 @@ export const node = z
     cpus: z.int().openapi({ description: '0 for an attached VM' }),
     ram_bytes: z.int().openapi({ description: '0 for an attached VM' }),
     secrets: grant,
+    credentials: z.array(givenCredential).openapi({ description: 'What the VM was given at boot, by name; empty for an attached VM' }),
     attached: z.boolean().openapi({ description: 'Whether something other than Slicer started the VM' }),
     userdata_exit_code: z.int().optional().openapi({ description: 'Present once userdata has run' }),
     error: z.string().optional().openapi({ description: 'Why the VM is Failed or Stopped' }),
@@ -75,6 +80,18 @@ const grantedNames = z
   .array(secretName, must('a list of secret names'))
   .openapi({ description: 'The secrets that the VM may have; absent for the default (its group\'s; all for an attached VM), [] for none' });
 
+const trueOrFalse = z.boolean(must('true or false')).optional().transform((value) => value ?? false);
+
+const credential = z
+  .strictObject({
+    name: z.string(must('the name of a credential')).openapi({ example: 'api-key' }),
+    secret: secretName,
+    trimNewline: trueOrFalse.openapi({ description: "Leave out one newline at the value's end" }),
+    allowEmpty: trueOrFalse.openapi({ description: 'Whether a value of 0 bytes is meant' }),
+    allowReserved: trueOrFalse.openapi({ description: 'Whether a name is meant that systemd acts on by itself' }),
+  }, must('a credential: an object with name and secret'))
+  .openapi('Credential', { description: 'A secret that the VM gets at boot as a systemd credential, granted live or not' });
+
 const TAG_RULE = '1 to 128 printable characters';
 const tag = z
   .string(must(TAG_RULE))
@@ -98,6 +115,7 @@ export const launchBody = z
       .openapi({ description: 'A script that the VM runs once, after its secrets are in place' }),
     tags: tags.optional(),
     secrets: grantedNames.optional(),
+    credentials: z.array(credential, must('a list of credentials')).optional().openapi({ description: "Absent for the group's, [] for none" }),
     persistent: unsupported,
     gpu_count: unsupported,
     disk_image: unsupported,
@@ -108,7 +126,7 @@ export const launchBody = z
     network: unsupported,
   })
   .openapi('LaunchNode');
-export type LaunchBody = Pick<z.input<typeof launchBody>, 'cpus' | 'ram_bytes' | 'userdata' | 'tags' | 'secrets'>;
+export type LaunchBody = Pick<z.input<typeof launchBody>, 'cpus' | 'ram_bytes' | 'userdata' | 'tags' | 'secrets' | 'credentials'>;
 
 export const deletedNode = z
   .object({ message: z.string().openapi({ example: 'Node deleted' }), disk_removed: z.enum(['true', 'false']) })

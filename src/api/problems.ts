@@ -27,10 +27,10 @@ function problemsOfIssue(issue: z.core.$ZodIssue): Problem[] {
   if (typeof code === 'string' && isErrorCode(code)) {
     return [typeof hint === 'string' ? { code, message: issue.message, hint } : { code, message: issue.message }];
   }
-  const [field, ...within] = issue.path.map(String);
+  const [field, ...within] = issue.path;
   if (field === undefined) return [{ code: 'invalid_request', message: 'the body must be a JSON object' }];
-  const place = field + within.map((key) => `[${key}]`).join('');
-  return [{ code: FIELD_CODES[field] ?? 'invalid_request', message: `${place} ${lowerFirst(issue.message)}` }];
+  const place = String(field) + within.map((key) => (typeof key === 'number' ? `[${key}]` : `.${String(key)}`)).join('');
+  return [{ code: FIELD_CODES[String(field)] ?? 'invalid_request', message: `${place} ${lowerFirst(issue.message)}` }];
 }
 
 /** A name that no field could have may be a value that a client put in the wrong place. */

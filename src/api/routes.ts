@@ -86,7 +86,7 @@ export const routes = {
     request: { params: groupPath, query: launchQuery, ...body(launchBody, false) },
     responses: {
       201: json(node, 'Launched'),
-      ...errorAnswers('invalid_request', 'invalid_name', 'body_too_large', 'group_not_found', 'secret_not_found', 'wait_timeout',
+      ...errorAnswers('invalid_request', 'invalid_name', 'empty_value', 'body_too_large', 'value_too_large', 'group_not_found', 'secret_not_found', 'wait_timeout',
         'launch_failed', 'missing_part', ...common),
     },
   }),

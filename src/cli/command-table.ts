@@ -21,6 +21,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   { words: ['new'], summary: 'print a commented configuration', load: () => import('./commands/new.ts') },
   { words: ['up'], summary: 'run the daemon', load: () => import('./commands/up.ts') },
   { words: ['check'], summary: 'check a configuration', load: () => import('./commands/check.ts') },
+  { words: ['explain'], summary: 'show which secret reaches a VM over which channel', load: () => import('./commands/explain.ts') },
   { words: ['secret', 'create'], summary: 'create a secret', load: () => import('./commands/secret-create.ts') },
   { words: ['secret', 'list'], alias: 'ls', summary: 'list secrets, without their values', load: () => import('./commands/secret-list.ts') },
   { words: ['secret', 'update'], summary: 'change the value, mode or owner of a secret', load: () => import('./commands/secret-update.ts') },

@@ -1,4 +1,5 @@
 // A configuration after it was read and checked: defaults filled in, sizes in bytes, paths absolute.
+import type { CredentialWish } from '../delivery/credential.ts';
 import type { Grant } from '../secret/grant.ts';
 
 export type ImageChoice =
@@ -24,6 +25,8 @@ export interface HostGroup {
   readonly network: 'none' | 'user';
   /** What a VM gets whose launch names no secrets. */
   readonly secrets: Grant;
+  /** What a VM gets as systemd credentials at boot whose launch names none; names are right and unique. */
+  readonly credentials: readonly CredentialWish[];
   readonly tags: readonly string[];
 }
 

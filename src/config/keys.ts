@@ -16,9 +16,10 @@ const GROUP: KeyTable = {
   place: 'a host group',
   keys: [
     'name', 'count', 'vcpu', 'ram_gb', 'ram_mb', 'ram_bytes', 'userdata', 'userdata_file', 'image', 'network', 'secrets',
-    'tags',
+    'tags', 'credentials',
   ],
 };
+const CREDENTIAL: KeyTable = { place: 'a credential', keys: ['name', 'secret', 'trimNewline', 'allowEmpty', 'allowReserved'] };
 const API: KeyTable = { place: 'config.api', keys: ['port', 'bind_address', 'socket_group', 'auth'] };
 const AUTH: KeyTable = { place: 'config.api.auth', keys: ['enabled', 'token_file'] };
 const TABLES = [TOP, CONFIG, GROUP, API, AUTH];
@@ -46,7 +47,7 @@ export function describeUnknownKey(key: string, path: Path): string {
 
 function tableOf(path: Path): KeyTable {
   if (path.length === 0) return TOP;
-  if (path[1] === 'host_groups') return GROUP;
+  if (path[1] === 'host_groups') return path[3] === 'credentials' ? CREDENTIAL : GROUP;
   if (path[1] === 'api') return path[2] === 'auth' ? AUTH : API;
   return CONFIG;
 }

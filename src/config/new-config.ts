@@ -28,6 +28,11 @@ config:
       ram_mb: ${ramMb}
       # Secrets of a VM whose launch names none: all (later ones too), none, or a list of names.
       secrets: all
+      # Secrets that a VM gets at boot as systemd credentials, through firmware; they can't be revoked
+      # before the VM ends.
+      # credentials:
+      #   - name: api-key
+      #     secret: api-key
       # none, or user: a way out through the host, none in.
       network: none
       # tiny, or the path of an initramfs of your own with the agent in it.

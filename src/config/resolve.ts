@@ -1,4 +1,5 @@
 // From what the file says to what it means: defaults, bytes, absolute paths.
+import type { CredentialWish } from '../delivery/credential.ts';
 import { parseBindAddress, type BindAddress } from './address.ts';
 import type { ApiConfig, Config, HostGroup } from './config.ts';
 import { absolutePath } from './named-files.ts';
@@ -32,6 +33,7 @@ function resolveGroup(raw: RawConfig, group: RawGroup, userdata: string | undefi
     kernelFile: ownKernel === undefined ? undefined : absolutePath(ownKernel, directory),
     network: group.network ?? 'none',
     secrets: resolveSecrets(group.secrets),
+    credentials: (group.credentials ?? []).map(resolveCredential),
     tags: [...new Set(group.tags)],
   };
 }
@@ -39,6 +41,11 @@ function resolveGroup(raw: RawConfig, group: RawGroup, userdata: string | undefi
 function resolveSecrets(secrets: RawGroup['secrets']): HostGroup['secrets'] {
   if (secrets === undefined || secrets === 'all') return 'all';
   return secrets === 'none' ? [] : [...new Set(secrets)];
+}
+
+function resolveCredential(credential: NonNullable<RawGroup['credentials']>[number]): CredentialWish {
+  const { name, secret, trimNewline = false, allowEmpty = false, allowReserved = false } = credential;
+  return { name, secret, trimNewline, allowEmpty, allowReserved };
 }
 
 function resolveApi(api: RawApi, directory: string): ApiConfig {

@@ -1,5 +1,7 @@
 // What the values of a configuration must be to each other. Works on data that the schema may have
 // refused, so that one run shows the problems of both.
+import { credentialNameProblems } from '../delivery/credential.ts';
+import { parseSecretName } from '../secret/name.ts';
 import { isLoopback, parseBindAddress } from './address.ts';
 import { entriesOf, type Entries, type Issue, type Path } from './document.ts';
 import { absolutePath } from './named-files.ts';
@@ -29,7 +31,18 @@ function groupIssues(group: Entries, path: Path): Issue[] {
   if ('userdata' in group && 'userdata_file' in group) {
     issues.push(atKey([...path, 'userdata_file'], 'expected one of userdata, userdata_file, got userdata too'));
   }
-  return issues;
+  return [...issues, ...credentialIssues(group['credentials'], path)];
+}
+
+/** Those that the schema refuses are left out. */
+function credentialIssues(credentials: unknown, path: Path): Issue[] {
+  const wellFormed = (Array.isArray(credentials) ? credentials : []).flatMap((credential: unknown, position) => {
+    const { name, secret, allowReserved } = entriesOf(credential);
+    const source = typeof secret === 'string' ? parseSecretName(secret) : undefined;
+    return typeof name !== 'string' || source === undefined ? [] : [{ position, name, secret: source, allowReserved: allowReserved === true }];
+  });
+  return credentialNameProblems(wellFormed).map(({ index, message, hint }) =>
+    at([...path, 'credentials', wellFormed[index]?.position as number, 'name'], hint === undefined ? message : `${message}; ${hint}`));
 }
 
 function nameIssues(groups: readonly unknown[]): Issue[] {

@@ -70,6 +70,17 @@ const secrets = z.unknown().transform((value, context) => {
   return z.NEVER;
 });
 
+const CREDENTIAL_RULE = 'expected a credential: a map with name and secret';
+const trueOrFalse = z.boolean(expected('true or false')).optional();
+const credential = z.strictObject({
+  // What a name must be is in rules.ts; it is not shown, for the same reason as above.
+  name: z.string('expected the name of a credential'),
+  secret: secretName,
+  trimNewline: trueOrFalse,
+  allowEmpty: trueOrFalse,
+  allowReserved: trueOrFalse,
+}, CREDENTIAL_RULE);
+
 const NETWORK_RULE = expected('none or user');
 const network = z.enum(['none', 'user'], {
   error: ({ input }) => NETWORK_RULE.error({ input })
@@ -98,6 +109,7 @@ const group = z.strictObject({
   image: image.optional(),
   network: network.optional(),
   secrets: secrets.optional(),
+  credentials: z.array(credential, 'expected a list of credentials: maps with name and secret').optional(),
   tags: z.array(tag, TAGS_RULE).max(64, TAGS_RULE).optional(),
 }, expected('a host group: a map with name, vcpu and ram_gb'));
 

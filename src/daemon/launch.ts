@@ -24,7 +24,7 @@ export interface Wait {
   readonly timeoutMs: number;
 }
 
-/** Throws secret_not_found, invalid_request, missing_part, launch_failed, vm_exists, shutting_down. */
+/** Throws secret_not_found, invalid_name, empty_value, value_too_large, invalid_request, missing_part, launch_failed, vm_exists, shutting_down. */
 export async function launchVm(parts: LaunchParts, group: HostGroup, wish: LaunchWish, hostname?: string): Promise<LaunchedVm> {
   // A file that was put into the store just now counts.
   await parts.store.rescan();

@@ -27,6 +27,7 @@ export function nodeJson(vm: Vm): Node {
     cpus: launched?.cpus ?? 0,
     ram_bytes: launched?.ramBytes ?? 0,
     secrets: vm.grant === 'all' ? 'all' : [...vm.grant],
+    credentials: (launched?.credentials ?? []).map(({ name, secret }) => ({ name, secret })),
     attached: vm.kind === 'attached',
     ...(launched?.userdata.state === 'done' ? { userdata_exit_code: launched.userdata.exitCode } : {}),
     ...(vm.reason === undefined ? {} : { error: vm.reason }),

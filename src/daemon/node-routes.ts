@@ -1,10 +1,10 @@
 // Host groups and VMs: launch, attach, list, delete.
 import { routes } from '../api/routes.ts';
 import type { HostGroup } from '../config/config.ts';
+import { missingSecrets } from '../delivery/plan.ts';
 import { fail, throwIfAny } from '../errors/slicer-error.ts';
 import type { Vm } from '../vm/contract.ts';
 import { launchVm, waitUntilReady, type LaunchParts } from './launch.ts';
-import { unknownSecrets } from './launch-plan.ts';
 import { groupJson, nodeJson } from './node-json.ts';
 import type { Attach } from './router.ts';
 
@@ -38,6 +38,7 @@ export function attachNodeRoutes(attach: Attach, groups: readonly HostGroup[], p
     const group = groupNamed(params.name);
     const { hostname } = await launchVm(parts, group, {
       cpus: body.cpus, ramBytes: body.ram_bytes, userdata: body.userdata, tags: body.tags, secrets: body.secrets,
+      credentials: body.credentials,
     });
     if (query.wait !== undefined) {
       await waitUntilReady(parts, hostname, { goal: query.wait, timeoutMs: query.timeout ?? DEFAULT_WAIT_MS });
@@ -48,7 +49,7 @@ export function attachNodeRoutes(attach: Attach, groups: readonly HostGroup[], p
   attach(routes.attachNode, async ({ body: { hostname, vsock, secrets, tags } }) => {
     await store.rescan();
     const grant = secrets === undefined ? 'all' : [...new Set(secrets)];
-    throwIfAny(unknownSecrets(grant, store.snapshot()));
+    throwIfAny(missingSecrets(grant, store.snapshot().secrets));
     const vm = await vms.attach({ hostname, vsockPath: vsock, grant, tags: [...new Set(tags ?? [])] });
     try {
       await live.begin(vm);

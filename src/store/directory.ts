@@ -50,7 +50,7 @@ export async function openDirectory(directory: string, ownerUid: number): Promis
 }
 
 /** What is wrong with the directory now; undefined when nothing is. */
-export function directoryProblem(directory: StoreDirectory): Problem | undefined {
+export function directoryProblem(directory: Omit<StoreDirectory, 'handle'>): Problem | undefined {
   const { path, ownerUid } = directory;
   const quoted = shellQuote(path);
   let stats;

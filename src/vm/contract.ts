@@ -1,6 +1,8 @@
 // What the parts above see of VMs: snapshots that never change, and the operations on them. A VM's
 // processes outlive the daemon that launched it; its record on disk is what a later daemon adopts it by.
+import type { SystemCredential } from '../delivery/oem-strings.ts';
 import type { Grant } from '../secret/grant.ts';
+import type { SecretName } from '../secret/name.ts';
 import type { Secret } from '../secret/secret.ts';
 
 /**
@@ -19,6 +21,12 @@ export type Userdata =
   | { readonly state: 'waiting' }
   | { readonly state: 'claimed' }
   | { readonly state: 'done'; readonly exitCode: number };
+
+/** A systemd credential that a VM was given at boot: its name, and the secret it was made of. */
+export interface GivenCredential {
+  readonly name: string;
+  readonly secret: SecretName;
+}
 
 interface AnyVm {
   /** A DNS label, unique among the VMs of one daemon. */
@@ -40,6 +48,8 @@ export interface LaunchedVm extends AnyVm {
   readonly group: string;
   readonly cpus: number;
   readonly ramBytes: number;
+  /** In the VM's firmware tables until it ends, whatever becomes of the secrets. */
+  readonly credentials: readonly GivenCredential[];
   readonly userdata: Userdata;
   /** The last lines of the console, a moment after its end; empty unless `failed` or `stopped`. As the guest wrote them. */
   readonly lastConsoleLines: readonly string[];
@@ -66,6 +76,8 @@ export interface LaunchRequest {
   readonly cmdline: string;
   readonly network: 'none' | 'user';
   readonly grant: Grant;
+  /** What the boot channel carries besides the boot token: planned before, so that all of it fits (delivery/plan.ts). */
+  readonly credentials: readonly (GivenCredential & SystemCredential)[];
   readonly tags: readonly string[];
   /** The script that the guest runs once. It is kept on tmpfs until the guest claims it. */
   readonly userdata?: Uint8Array;

@@ -2,10 +2,12 @@
 // and gone with the VM. A later daemon needs it to speak to the guest.
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { BOOT_TOKEN_BYTES } from '../delivery/plan.ts';
 import { Secret } from '../secret/secret.ts';
 import type { GuestMaterial } from './contract.ts';
 
-const TOKEN_BYTES = 32;
+/** In hexadecimal twice as many. */
+const TOKEN_BYTES = BOOT_TOKEN_BYTES / 2;
 
 /** The boot token as the guest gets it: 64 hexadecimal digits in ASCII. */
 export function newBootToken(randomBytes: (count: number) => Uint8Array): Secret {

@@ -3,7 +3,8 @@
 // before what it allows: the intent before the first process, the record before anybody relies on it.
 import { access, constants, rm } from 'node:fs/promises';
 import { fail } from '../errors/slicer-error.ts';
-import { encodeOemStrings, BOOT_TOKEN_CREDENTIAL } from '../delivery/oem-strings.ts';
+import { BOOT_TOKEN_CREDENTIAL } from '../delivery/credential.ts';
+import { encodeOemStrings } from '../delivery/oem-strings.ts';
 import type { Secret } from '../secret/secret.ts';
 import type { Accelerator, VmmControl } from '../vmm/contract.ts';
 import { readLastLines } from './console-log.ts';
@@ -189,7 +190,7 @@ export class Machine {
     await hooks.beforeStart(this.snapshot);
     signal.throwIfAborted();
 
-    const oemStrings = encodeOemStrings(this.hostname, [{ name: BOOT_TOKEN_CREDENTIAL, value: bootToken }]);
+    const oemStrings = encodeOemStrings([{ name: BOOT_TOKEN_CREDENTIAL, value: bootToken }, ...request.credentials]);
     const { processes, control } = await startVm({
       vmDirectory: this.#directory,
       runtimeDirectory,

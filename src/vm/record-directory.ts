@@ -109,6 +109,7 @@ export function recordOfDamaged(found: FoundRecord, runtimeDirectories: string):
     cpus: 0,
     ram_bytes: 0,
     stop_grace_ms: 0,
+    credentials: [],
     userdata: { state: 'none' },
     guest_cid: GUEST_CID_MIN,
     runtime_directory: join(runtimeDirectories, found.hostname),

@@ -39,6 +39,9 @@ const processIdentity = z.strictObject({
   start_time: count,
 });
 
+/** Names only. */
+const givenCredential = z.strictObject({ name: z.string(), secret: secretName });
+
 const launchedRecord = z.strictObject({
   ...common,
   kind: z.literal('launched'),
@@ -48,6 +51,8 @@ const launchedRecord = z.strictObject({
   cpus: count,
   ram_bytes: count,
   stop_grace_ms: count,
+  /** Absent in records of before there were any. */
+  credentials: z.array(givenCredential).default([]),
   userdata,
   guest_cid: z.int().min(GUEST_CID_MIN).max(GUEST_CID_MAX),
   runtime_directory: z.string(),

@@ -17,6 +17,7 @@ export function launchedVm(record: LaunchedRecord, lastConsoleLines: readonly st
     group: record.group,
     cpus: record.cpus,
     ramBytes: record.ram_bytes,
+    credentials: record.credentials,
     userdata: userdata.state === 'done' ? { state: 'done', exitCode: userdata.exit_code } : userdata,
     lastConsoleLines,
   };

@@ -125,6 +125,7 @@ class OpenVms implements Vms {
       cpus: request.cpus,
       ram_bytes: request.ramBytes,
       stop_grace_ms: request.stopGraceMs,
+      credentials: request.credentials.map(({ name, secret }) => ({ name, secret })),
       userdata: { state: request.userdata === undefined ? 'none' : 'waiting' },
       guest_cid: this.#freeCid(),
       runtime_directory: runtimeDirectory,

@@ -96,6 +96,13 @@ test('what a launch asks for reaches the API', async () => {
     ['--secret=a --secret b,c --secret=a', { secrets: ['a', 'b', 'c'] }],
     ['--secrets=a,b', { secrets: ['a', 'b'] }],
     ['--no-secrets', { secrets: [] }],
+    ['--no-secrets --credential=A_KEY=a --credential B=b,trimNewline,allowEmpty,allowReserved', {
+      secrets: [],
+      credentials: [
+        { name: 'A_KEY', secret: 'a', trimNewline: false, allowEmpty: false, allowReserved: false },
+        { name: 'B', secret: 'b', trimNewline: true, allowEmpty: true, allowReserved: true },
+      ],
+    }],
     ['--cpus=2 --ram-gb=1', { cpus: 2, ram_bytes: 1024 ** 3 }],
     ['web --ram-mb 512 --tag a=b --tag c', { ram_bytes: 512 * 1024 ** 2, tags: ['a=b', 'c'] }],
     ['--userdata="echo hi" --wait', { userdata: 'echo hi', wait: 'agent' }],
@@ -107,6 +114,23 @@ test('what a launch asks for reaches the API', async () => {
     assert.deepEqual(api.launches.at(-1), expected);
   }
   assert.equal((await run('slicer vm add')).code, 0);
+});
+
+test('vm list --json has the names of credentials', async () => {
+  await run('slicer vm launch --credential=A_KEY=a');
+  const [listed] = JSON.parse(String((await run('slicer vm list --json')).stdout)) as { credentials: unknown }[];
+  assert.deepEqual(listed?.credentials, [{ name: 'A_KEY', secret: 'a' }]);
+});
+
+test('a credential that is not well formed is refused, and not shown', async () => {
+  for (const text of ['canary', 'canary=', '=canary', 'A=canary/x', 'A=canary,trim', 'A=canary,', 'A= canary', 'canary,allowEmpty']) {
+    assert.deepEqual(await run(`slicer vm launch "--credential=${text}"`), {
+      code: 2, stdout: Buffer.alloc(0),
+      stderr: 'slicer: error: --credential must be NAME=SECRET, and after it any of ,trimNewline ,allowEmpty ,allowReserved\n'
+        + 'slicer: hint: --credential=db-password=db-password\n',
+    }, text);
+  }
+  assert.equal(api.launches.length, 0);
 });
 
 test('launch --json prints the node', async () => {

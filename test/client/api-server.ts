@@ -85,7 +85,7 @@ export function createApiServer(options: { token?: string } = {}): ApiServer {
 export function node(hostname: string, changes: Partial<Node> = {}): Node {
   return {
     hostname, hostgroup: 'web', ip: '', created_at: CREATED_AT, arch: 'amd64', status: 'Running', tags: [], cpus: 1,
-    ram_bytes: 256 * 1024 * 1024, secrets: 'all', attached: false, ...changes,
+    ram_bytes: 256 * 1024 * 1024, secrets: 'all', credentials: [], attached: false, ...changes,
   };
 }
 
@@ -180,7 +180,10 @@ function addNodes(app: OpenAPIHono, server: ApiServer): void {
     for (const secret of body.secrets ?? []) {
       if (!server.secrets.has(secret)) throw fail('secret_not_found', `there is no secret "${secret}"`, 'slicer secret list');
     }
-    const launched = node(`${name}-${server.nodes.size + 1}`, { hostgroup: name, secrets: body.secrets ?? 'all', tags: body.tags ?? [] });
+    const launched = node(`${name}-${server.nodes.size + 1}`, {
+      hostgroup: name, secrets: body.secrets ?? 'all', tags: body.tags ?? [],
+      credentials: (body.credentials ?? []).map((credential) => ({ name: credential.name, secret: credential.secret })),
+    });
     server.nodes.set(launched.hostname, launched);
     return context.json(launched, 201);
   });

@@ -13,7 +13,7 @@ const delivery = { holding: 1, running: 2, pending: ['web-2'] };
 const secret = { name: 'a', size: 1, permissions: '0600', uid: 0, gid: 0, mod_time: TIME, modified_at: TIME };
 const vm = {
   hostname: 'web-1', hostgroup: 'web', ip: '', created_at: TIME, arch: 'amd64', status: 'Failed', tags: ['a'], cpus: 1, ram_bytes: 1,
-  secrets: ['a'], attached: false, userdata_exit_code: 0, error: 'e', console: 'c',
+  secrets: ['a'], credentials: [{ name: 'A', secret: 'a' }], attached: false, userdata_exit_code: 0, error: 'e', console: 'c',
 };
 const error = { code: 'ENOSPC', message: 'full' };
 

@@ -24,6 +24,9 @@ config:
       network: user
       secrets: [api-key, tls.key, api-key]
       tags: [blue, front, blue]
+      credentials:
+        - {name: API_KEY, secret: api-key, trimNewline: true}
+        - {name: login.motd, secret: motd, allowEmpty: true, allowReserved: true}
     - name: 1db
       ram_mb: 64
       image: tiny
@@ -50,14 +53,18 @@ test('a full configuration is resolved: bytes, absolute paths, no doubles', () =
         name: 'web', count: 2, vcpu: 4, ramBytes: 2 * 1024 ** 3, userdata: '#!/bin/sh\necho ü\n',
         image: { kind: 'initrd', path: '/srv/images/own.cpio' }, kernelFile: '/boot/vmlinuz',
         network: 'user', secrets: ['api-key', 'tls.key'], tags: ['blue', 'front'],
+        credentials: [
+          { name: 'API_KEY', secret: 'api-key', trimNewline: true, allowEmpty: false, allowReserved: false },
+          { name: 'login.motd', secret: 'motd', trimNewline: false, allowEmpty: true, allowReserved: true },
+        ],
       },
       {
         name: '1db', count: 0, vcpu: 1, ramBytes: 64 * 1024 ** 2, userdata: '#!/bin/sh\ntrue\n', image: { kind: 'tiny' },
-        kernelFile: undefined, network: 'none', secrets: [], tags: [],
+        kernelFile: undefined, network: 'none', secrets: [], credentials: [], tags: [],
       },
       {
         name: 'a', count: 0, vcpu: 1, ramBytes: 134217728, userdata: undefined,
-        image: { kind: 'initrd', path: '/home/op/mine.cpio' }, kernelFile: '/boot/vmlinuz', network: 'none', secrets: 'all', tags: [],
+        image: { kind: 'initrd', path: '/home/op/mine.cpio' }, kernelFile: '/boot/vmlinuz', network: 'none', secrets: 'all', credentials: [], tags: [],
       },
     ],
     secretsDir: '/srv/secrets',
@@ -74,7 +81,7 @@ test('what is left out has a default', () => {
   assert.deepEqual(parse(group('')), {
     hostGroups: [{
       name: 'web', count: 0, vcpu: 1, ramBytes: 1024 ** 3, userdata: undefined, image: { kind: 'tiny' }, kernelFile: undefined,
-      network: 'none', secrets: 'all', tags: [],
+      network: 'none', secrets: 'all', credentials: [], tags: [],
     }],
     secretsDir: '/srv/.secrets',
     hypervisor: 'qemu',
@@ -125,7 +132,7 @@ other: 1
     '10:7: config.host_groups[0].network: expected none or user, got a map; the networks of Slicer with a bridge or isolated are not supported by this version',
     '11:12: config.host_groups[0].image: expected tiny or the path of an initramfs that begins with / or ./, got "ghcr.io/somebody/image:latest"',
     '12:5: config.host_groups[0].tagz: is no key of a host group; did you mean "tags"',
-    '13:5: config.host_groups[0].colour: is no key of a host group; expected one of name, count, vcpu, ram_gb, ram_mb, ram_bytes, userdata, userdata_file, image, network, secrets, tags',
+    '13:5: config.host_groups[0].colour: is no key of a host group; expected one of name, count, vcpu, ram_gb, ram_mb, ram_bytes, userdata, userdata_file, image, network, secrets, tags, credentials',
     '14:20: config.host_groups[0].userdata_file: "/srv/none.sh" does not exist',
     '15:4: config.host_groups[1]: expected a host group: a map with name, vcpu and ram_gb, got nothing',
     '16:5: config.host_groups[2].name: is missing; expected a name of 1 to 53 of a-z 0-9 -, not beginning or ending with -',
@@ -197,6 +204,20 @@ const GROUP_CASES: readonly [string, string[]][] = [
     '.secrets[1]: expected the name of a secret: 1 to 253 of A-Z a-z 0-9 . _ -, not beginning with a dot',
     '.secrets[2]: expected the name of a secret: 1 to 253 of A-Z a-z 0-9 . _ -, not beginning with a dot',
   ]],
+  ['credentials: []', []],
+  ['credentials: [{name: A, secret: a}, {name: B, secret: a, trimNewline: true}]', []],
+  ['credentials: api-key', ['.credentials: expected a list of credentials: maps with name and secret']],
+  ['credentials: [api-key]', ['.credentials[0]: expected a credential: a map with name and secret']],
+  ['credentials: [{name: A}]', ['.credentials[0].secret: expected the name of a secret: 1 to 253 of A-Z a-z 0-9 . _ -, not beginning with a dot']],
+  ['credentials: [{name: 1, secret: a}]', ['.credentials[0].name: expected the name of a credential']],
+  ['credentials: [{name: A, secret: a, trim: true}]', ['.credentials[0].trim: is no key of a credential; expected one of name, secret, trimNewline, allowEmpty, allowReserved']],
+  ['credentials: [{name: A, secret: a, trimNewline: 1}]', ['.credentials[0].trimNewline: expected true or false, got 1']],
+  ['credentials: [{name: a/b, secret: a}, {name: A, secret: a}, {name: A, secret: b}, {name: ssh.x, secret: c}, {name: ssh.y, secret: c, allowReserved: true}]', [
+    '.credentials[0].name: the name of 3 bytes that secret "a" is to have as a credential must be a file name of 1 to 255 printable ASCII characters without ":" and "="',
+    '.credentials[2].name: credential "A" is there twice, for secrets "a" and "b"; systemd takes the first and drops the other in silence',
+    '.credentials[3].name: credential "ssh.x" is one of ssh.*, which systemd acts on by itself: who sends it is root in the guest; choose another name, or say that it is meant: allowReserved',
+  ]],
+  ['secret: api-key', ['.secret: is no key of a host group; did you mean "secrets"']],
   ['network: bridge', ['.network: expected none or user, got "bridge"']],
   ['image: tiny', []],
   ['image: own', ['.image: expected tiny or the path of an initramfs that begins with / or ./, got "own"']],

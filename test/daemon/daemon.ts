@@ -19,7 +19,7 @@ export const MIB = 1024 * 1024;
 
 export const GROUP: HostGroup = {
   name: 'web', count: 0, vcpu: 2, ramBytes: 256 * MIB, userdata: undefined, image: { kind: 'tiny' }, kernelFile: undefined,
-  network: 'none', secrets: 'all', tags: [],
+  network: 'none', secrets: 'all', credentials: [], tags: [],
 };
 
 export interface Answer {

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { planLaunch } from '../../src/daemon/launch-plan.ts';
 import type { Snapshot } from '../../src/store/store.ts';
@@ -18,11 +20,11 @@ const names = (...list: string[]) => list.map(secretName);
 test('a launch gets what it names, and the rest from its group', () => {
   const group = { ...GROUP, secrets: names('a'), tags: ['blue'], userdata: 'echo group' };
   assert.deepEqual(planLaunch(group, {}, snapshotWith('a', 'b'), HOST_RAM), {
-    cpus: 2, ramBytes: 256 * MIB, userdata: Buffer.from('echo group'), tags: ['blue'], grant: ['a'],
+    cpus: 2, ramBytes: 256 * MIB, userdata: Buffer.from('echo group'), tags: ['blue'], grant: ['a'], credentials: [],
   });
   const wish = { cpus: 4, ramBytes: 64 * MIB, userdata: 'echo own', tags: ['red', 'blue'], secrets: names('b', 'b') };
   assert.deepEqual(planLaunch(group, wish, snapshotWith('a', 'b'), HOST_RAM), {
-    cpus: 4, ramBytes: 64 * MIB, userdata: Buffer.from('echo own'), tags: ['blue', 'red'], grant: ['b'],
+    cpus: 4, ramBytes: 64 * MIB, userdata: Buffer.from('echo own'), tags: ['blue', 'red'], grant: ['b'], credentials: [],
   });
 });
 
@@ -39,6 +41,85 @@ test('every unknown name is told, and a size that is not whole', () => {
     ]);
     return true;
   });
+});
+
+const wish = (name: string, secret: string, choices = {}) =>
+  ({ name, secret: secretName(secret), trimNewline: false, allowEmpty: false, allowReserved: false, ...choices });
+
+test('credentials are those of the launch, or of its group; no grant takes them away or adds to it', () => {
+  const store = new MemoryStore();
+  store.set('a', 'value\n');
+  store.set('b', 'other');
+  const group = { ...GROUP, credentials: [wish('A', 'a', { trimNewline: true }), wish('ALSO', 'a')] };
+  const given = (launch: object) => {
+    const { grant, credentials } = planLaunch(group, { secrets: [], ...launch }, store.snapshot(), HOST_RAM);
+    return { grant, credentials: credentials.map(({ name, secret, value }) => [name, secret, Buffer.from(value.reveal()).toString()]) };
+  };
+  assert.deepEqual(given({}), { grant: [], credentials: [['A', 'a', 'value'], ['ALSO', 'a', 'value\n']] });
+  assert.deepEqual(given({ credentials: [wish('B', 'b')] }), { grant: [], credentials: [['B', 'b', 'other']] });
+  assert.deepEqual(given({ credentials: [] }), { grant: [], credentials: [] });
+});
+
+test('credentials reach the VM with their values, and the API with their names', async (t) => {
+  const { api, vms, log } = await bench(t);
+  await api('POST', '/secrets', { name: 'a', data: base64('canary-of-a\n') });
+  await api('POST', '/secrets', { name: 'b', data: base64('canary-of-b') });
+  const { status, body } = await api('POST', '/hostgroup/web/nodes?wait=agent', {
+    secrets: ['b'], credentials: [{ name: 'A_KEY', secret: 'a', trimNewline: true }, { name: 'ssh.listen', secret: 'b', allowReserved: true }],
+  });
+  assert.equal(status, 201);
+  assert.deepEqual([body.secrets, body.credentials], [['b'], [{ name: 'A_KEY', secret: 'a' }, { name: 'ssh.listen', secret: 'b' }]]);
+  assert.deepEqual((await api('GET', '/nodes')).body[0].credentials, body.credentials);
+  assert.deepEqual(vms.requests[0]?.credentials.map(({ value }) => Buffer.from(value.reveal()).toString()), ['canary-of-a', 'canary-of-b']);
+  assert.deepEqual([...vms.guests.get('web-1')?.agent.held.keys() ?? []], ['b']);
+  assert.deepEqual((await api('GET', '/vm/web-1/secrets')).body.secrets.map(({ name }: { name: string }) => name), ['b']);
+  assert.ok(!`${log.join('')}${JSON.stringify([body, vms.requests])}`.includes('canary'));
+});
+
+test('a launch whose credentials do not fit is refused with every problem, before anything is made', async (t) => {
+  const { api, vms, log } = await bench(t);
+  await api('POST', '/secrets', { name: 'big', data: base64('canary'.repeat(10_000)) });
+  await api('POST', '/secrets', { name: 'empty', data: '' });
+  const { status, body } = await api('POST', '/hostgroup/web/nodes', {
+    secrets: ['gone'],
+    credentials: [
+      { name: 'canary/name', secret: 'empty', allowEmpty: true }, { name: 'passwd.x', secret: 'empty', allowEmpty: true }, { name: 'E', secret: 'empty' },
+      { name: 'E', secret: 'absent' }, { name: 'BIG', secret: 'big' },
+    ],
+  });
+  assert.equal(status, 404);
+  assert.deepEqual(body.problems.map(({ code }: { code: string }) => code), [
+    'secret_not_found', 'invalid_name', 'invalid_name', 'invalid_request', 'empty_value', 'secret_not_found', 'value_too_large',
+  ]);
+  assert.equal(body.problems.at(-1).hint, 'deliver this one over the live channel: --secret=big');
+  assert.equal(vms.requests.length, 0);
+  assert.ok(!`${log.join('')}${JSON.stringify(body)}`.includes('canary'));
+});
+
+for (const [what, credentials, message] of [
+  ['a misspelt choice', [{ name: 'A', secret: 'a', trimnewline: true }], 'unknown field "trimnewline"'],
+  ['a value where a name belongs', [{ name: 'A', secret: 'canary/value' }], 'credentials[0].secret must be 1 to 253 of A-Z a-z 0-9 . _ -, not beginning with a dot'],
+  ['a name alone', ['canary/value'], 'credentials[0] must be a credential: an object with name and secret'],
+  ['a text', 'canary/value', 'credentials must be a list of credentials'],
+] as const) {
+  test(`a launch with ${what} for a credential is refused`, async (t) => {
+    const { api } = await bench(t);
+    const { status, body } = await api('POST', '/hostgroup/web/nodes', { credentials });
+    assert.deepEqual([status, body.error], [400, message]);
+  });
+}
+
+test('the VMs of a group are started with its credentials', async (t) => {
+  const vms = new GuestVms(directoryFor(t));
+  const place = directoryFor(t);
+  mkdirSync(join(place, '.secrets'), { mode: 0o700 });
+  writeFileSync(join(place, '.secrets', 'a'), 'value', { mode: 0o600 });
+  const started = new Promise<void>((resolve) => vms.onChange((_hostname, vm) => {
+    if (vm?.status === 'running') resolve();
+  }));
+  await bench(t, { vms, directory: place, groups: [{ ...GROUP, count: 1, secrets: [], credentials: [wish('A', 'a')] }] });
+  await started;
+  assert.deepEqual(vms.requests.map(({ credentials }) => credentials.map(({ name, value }) => [name, value.sizeBytes])), [[['A', 5]]]);
 });
 
 test('a VM has 64 MiB at least, and no more than the machine', () => {
@@ -197,5 +278,5 @@ test('an attachment that cannot be served is undone', async (t) => {
 });
 
 const launched = {
-  group: 'web', cpus: 1, ramBytes: MIB, kernel: '', initrd: '', cmdline: '', network: 'none', grant: 'all', tags: [], stopGraceMs: 0,
+  group: 'web', cpus: 1, ramBytes: MIB, kernel: '', initrd: '', cmdline: '', network: 'none', grant: 'all', credentials: [], tags: [], stopGraceMs: 0,
 } as const;

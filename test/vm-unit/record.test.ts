@@ -17,6 +17,7 @@ const launched: LaunchedRecord = {
   cpus: 2,
   ram_bytes: 512 * 1024 * 1024,
   stop_grace_ms: 0,
+  credentials: [{ name: 'API_KEY', secret: 'api-key' as SecretName }],
   userdata: { state: 'done', exit_code: 3 },
   guest_cid: 4711,
   runtime_directory: '/run/slicer-0/0123abcd/web-1',
@@ -32,12 +33,19 @@ test('a record comes back as it was written', () => {
   assert.deepEqual(decodeRecord(encodeRecord(attached), 'mine'), attached);
 });
 
+test('a record of before there were credentials has none', () => {
+  const { credentials, ...before } = launched;
+  assert.equal(credentials.length, 1);
+  assert.deepEqual(decodeRecord(JSON.stringify(before), 'web-1'), { ...launched, credentials: [] });
+});
+
 const damage: [string, unknown, string][] = [
   ['another version', { ...launched, version: 2 }, 'version'],
   ['no grant', { ...launched, grant: undefined }, 'grant'],
   ['a grant of a name that no secret has', { ...launched, grant: ['../x'] }, 'grant'],
   ['a process id that would be a group of processes', { ...launched, processes: [{ role: 'vmm', pid: -1, start_time: 1 }] }, 'processes.0.pid'],
   ['a process without a start time', { ...launched, processes: [{ role: 'vmm', pid: 12 }] }, 'processes.0.start_time'],
+  ['a value beside a credential', { ...launched, credentials: [{ name: 'A', secret: 'a', value: 'x' }] }, 'credentials.0'],
   ['an unknown field', { ...launched, extra: 1 }, 'extra'],
   ['a CID that is the host', { ...launched, guest_cid: 2 }, 'guest_cid'],
   ['a runtime directory that would take others with it', { ...launched, runtime_directory: '/' }, 'runtime_directory'],

@@ -83,6 +83,7 @@ export async function openLab(t: TestContext): Promise<Lab> {
       cmdline: `${image.cmdline} rdinit=/bin/busybox -- sleep 1000000`,
       network: 'none',
       grant: 'all',
+      credentials: [],
       tags: [],
       stopGraceMs: 0,
     },

@@ -4,11 +4,13 @@ import { fail } from '../../errors/slicer-error.ts';
 import type { SlicerClient } from '../../client/slicer-client.ts';
 import { addConnectionOptions, clientFor } from '../connection.ts';
 import type { Context } from '../context.ts';
+import { addCredential, type Credential } from '../credential-option.ts';
 import { addGrantOptions } from '../grant-options.ts';
 import { collect, durationMs, wholeNumber } from '../option-values.ts';
 import { printJson, printLine } from '../output.ts';
 
 interface Flags {
+  readonly credential?: Credential[];
   readonly tag?: string[];
   readonly cpus?: number;
   readonly ramMb?: number;
@@ -29,6 +31,7 @@ Without GROUP it is the only host group there is. The VM's host name is printed 
 Examples:
   $ slicer vm launch --secret=api-key --wait
   $ slicer vm launch web --secret=api-key,tls-key --tag=team=blue
+  $ slicer vm launch --no-secrets --credential=DB_PASSWORD=db-password
   $ slicer vm launch --no-secrets --userdata-file=setup.sh --wait-userdata --timeout=2m
   $ VM=$(slicer vm launch --wait --json | jq -r .hostname)`;
 
@@ -36,6 +39,7 @@ export function configure(command: Command, context: Context): void {
   command.argument('[group]', 'the host group');
   const grant = addGrantOptions(command, 'what the group says');
   command
+    .option('--credential <name=secret>', 'a secret that the VM gets at boot as a systemd credential; repeatable', addCredential)
     .option('--tag <tag>', 'a tag, to find the VM by; repeatable', collect)
     .option('--cpus <n>', 'virtual CPUs (default: what the group says)', wholeNumber('--cpus', 1, 255))
     .option('--ram-mb <n>', 'memory in MiB', wholeNumber('--ram-mb', 1, 16_777_216))
@@ -63,6 +67,7 @@ export function configure(command: Command, context: Context): void {
           ...(userdata === undefined ? {} : { userdata }),
           ...(flags.tag === undefined ? {} : { tags: flags.tag }),
           ...(secrets === undefined ? {} : { secrets }),
+          ...(flags.credential === undefined ? {} : { credentials: flags.credential }),
         },
         { ...(wait === undefined ? {} : { wait }), ...(flags.timeout === undefined ? {} : { timeoutMs: flags.timeout }) },
       );
