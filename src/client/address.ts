@@ -2,7 +2,12 @@
 import { fail } from '../errors/slicer-error.ts';
 
 export type Address =
-  | { readonly kind: 'unix'; readonly path: string }
+  | {
+      readonly kind: 'unix';
+      readonly path: string;
+      /** Who may own it, by user id; absent where the user named the path. */
+      readonly owners?: readonly number[];
+    }
   | {
       readonly kind: 'tcp';
       readonly isTls: boolean;

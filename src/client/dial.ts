@@ -3,6 +3,7 @@
 import { connect as connectSocket, isIP, type Socket } from 'node:net';
 import { fail, type SlicerError } from '../errors/slicer-error.ts';
 import { type Address, formatAddress } from './address.ts';
+import { isOwnedBy } from './socket-owner.ts';
 
 const CONNECT_TIMEOUT_MS = 10_000;
 
@@ -32,6 +33,9 @@ async function connect(address: Address, signal: AbortSignal | undefined): Promi
     const { connect: connectTls } = await import('node:tls');
     const options = { host: address.host, port: address.port, ...(isIP(address.host) ? {} : { servername: address.host }), ALPNProtocols: ['http/1.1'] };
     return whenConnected(connectTls(options), 'secureConnect', signal);
+  }
+  if (address.kind === 'unix' && address.owners !== undefined && !isOwnedBy(address.owners, address.path)) {
+    throw new Error('another user\'s; to use it, name it with --url');
   }
   const target = address.kind === 'unix' ? { path: address.path } : { host: address.host, port: address.port };
   return whenConnected(connectSocket(target), 'connect', signal);

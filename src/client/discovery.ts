@@ -3,8 +3,9 @@
 import { readFileSync } from 'node:fs';
 import { fail } from '../errors/slicer-error.ts';
 import { type Address, isLocal, parseAddress } from './address.ts';
+import { trustedOwners } from './socket-owner.ts';
 
-/** Sockets that are tried, in this order, when no URL is given. */
+/** Sockets that are tried, in this order, when no URL is given; those of other users are passed over. */
 export const USUAL_SOCKETS = ['./slicer.sock', '/run/slicer/slicer.sock'] as const;
 
 export const USUAL_TOKEN_FILE = '/var/lib/slicer/auth/token';
@@ -22,12 +23,12 @@ export interface Connection {
   readonly token: string | undefined;
 }
 
-/** Reads SLICER_URL, SLICER_TOKEN, SLICER_TOKEN_FILE and HOME from `env`. Throws usage, not_found, forbidden. */
+/** Reads SLICER_URL, SLICER_TOKEN, SLICER_TOKEN_FILE, SUDO_UID and HOME from `env`. Throws usage, not_found, forbidden. */
 export function chooseConnection(choice: ConnectionChoice, env: NodeJS.ProcessEnv): Connection {
   const url = choice.url ?? presence(env['SLICER_URL']);
   const addresses: Address[] =
     url === undefined
-      ? USUAL_SOCKETS.map((path) => ({ kind: 'unix', path }))
+      ? USUAL_SOCKETS.map((path) => ({ kind: 'unix', path, owners: trustedOwners(env) }))
       : [parseAddress(url, env['HOME'] ?? '')];
   return { addresses, token: chooseToken(choice, env, addresses) };
 }
