@@ -1,8 +1,10 @@
 // Processes of a VM, started so that they outlive the one who starts them: each leads a session of its
-// own, has no terminal, sees nothing of this one's environment, and leaves no core dump (it would hold
+// own, has no terminal, sees nothing of this one's environment or descriptors, and leaves no core dump (it would hold
 // the guest's memory, and secrets with it).
 import { spawn, type StdioOptions } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
 import type { Readable, Writable } from 'node:stream';
+import { inheritedDescriptors } from './inherited-descriptors.ts';
 import { isAlive, PROCESS_MARK, startTimeOf } from './process-table.ts';
 import type { ProcessIdentity, ProcessRole } from './record.ts';
 
@@ -26,12 +28,14 @@ export interface StartOptions {
 
 /** Resolves when the program was executed. Throws what spawn(2) says. */
 export async function startProcess(options: StartOptions): Promise<{ process: WatchedProcess; stdin: Writable | null }> {
+  const nothing = openSync('/dev/null', 'r+');
   const child = spawn(options.prlimit, ['--core=0', options.program, ...options.argv], {
     cwd: '/',
     detached: true,
     env: { [PROCESS_MARK]: options.vmDirectory },
-    stdio: [...options.stdio] as StdioOptions,
+    stdio: withoutInherited(options.stdio, nothing),
   });
+  closeSync(nothing);
   const ended = new Promise<string>((resolve) => {
     child.once('exit', (code, signal) =>
       resolve(signal === null ? `ended with exit code ${code}` : `was ended by ${signal}`));
@@ -48,6 +52,17 @@ export async function startProcess(options: StartOptions): Promise<{ process: Wa
     process: { identity: { role: options.role, pid: pid as number, start_time: startTime ?? 0 }, ended },
     stdin: child.stdin,
   };
+}
+
+/** `nothing` is an open /dev/null, which takes the place of what the process would inherit from this one's caller. */
+function withoutInherited(stdio: StartOptions['stdio'], nothing: number): StdioOptions {
+  const all: StartOptions['stdio'][number][] = [...stdio];
+  for (const descriptor of inheritedDescriptors()) {
+    if (descriptor < stdio.length) continue;
+    while (all.length <= descriptor) all.push('ignore');
+    all[descriptor] = nothing;
+  }
+  return all as StdioOptions;
 }
 
 /** How soon the end of a process that is no child is noticed. */
