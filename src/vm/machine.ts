@@ -243,6 +243,8 @@ export class Machine {
 
   /** Tells of the end first: clearing what is left can take seconds. */
   async #end(status: 'stopped' | 'failed', reason: string): Promise<void> {
+    // The end is told with what the log has; its writer may still have some, and ends with the other processes.
+    this.#lastConsoleLines = await readLastLines(this.#directory, LAST_LINES);
     this.#record = { ...this.#record, status, reason };
     this.#parts.changed(this.hostname);
     await this.#clear();
