@@ -20,6 +20,8 @@ export class Connections {
   readonly #limits: ConnectionLimits;
   /** In the order in which they came. */
   readonly #open = new Map<Socket, Connection>();
+  /** Whether a connection has shown the present session's key. */
+  #wasUsed = false;
 
   constructor(limits: ConnectionLimits) {
     this.#limits = limits;
@@ -41,8 +43,14 @@ export class Connections {
     });
   }
 
+  /** Whether the agent came with the present session, and no connection of it is left. */
+  get hasAgentLeft(): boolean {
+    return this.#wasUsed && ![...this.#open.values()].some(({ timer }) => timer === undefined);
+  }
+
   /** The connection showed the session key. */
   authenticate(socket: Socket): void {
+    this.#wasUsed = true;
     const connection = this.#open.get(socket);
     clearTimeout(connection?.timer);
     if (connection === undefined) return;
@@ -76,6 +84,7 @@ export class Connections {
 
   /** Closes what the session before was used on. */
   closeAuthenticated(): void {
+    this.#wasUsed = false;
     for (const { socket, timer } of this.#open.values()) {
       if (timer === undefined) socket.destroy();
     }

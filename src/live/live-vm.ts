@@ -124,9 +124,10 @@ class LiveVmServer implements LiveVm {
 
   async call(signal: AbortSignal): Promise<AgentCall> {
     const { limits } = this.#dependencies;
-    if (this.#session.key === undefined) {
-      await withDeadline(limits.sessionMs, notReady, [signal], (inTime) =>
-        this.#until(() => this.#session.key !== undefined, inTime));
+    // An agent that has gone, as in a shutdown, is not dialled: see guestReset, which may come too late for that.
+    const isThere = (): boolean => this.#session.key !== undefined && !this.#guest.connections.hasAgentLeft;
+    if (!isThere()) {
+      await withDeadline(limits.sessionMs, notReady, [signal], (inTime) => this.#until(isThere, inTime));
     }
     const { connection, authorization } = await this.#session.prove(signal);
     this.#calls.add(connection);

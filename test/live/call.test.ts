@@ -247,3 +247,23 @@ test('a reset of the guest ends a command for who reads it, and its connection o
   await end;
   assert.equal(touched, 1);
 });
+
+test('an agent that has gone is not dialled until it is back', async (t) => {
+  const { agent, vm } = await bench(t, { limits: { sessionMs: 100 } });
+  await agent.establish();
+  await agent.sync();
+  (await vm.call(never)).close();
+  const asked = agent.requested.length;
+  agent.close();
+  // The host learns of the end of a connection a moment later.
+  let refused = await vm.call(never).then((call) => call.close(), (error: unknown) => error);
+  while (refused === undefined) refused = await vm.call(never).then((call) => call.close(), (error: unknown) => error);
+  assert.equal((refused as { code?: string }).code, 'agent_not_ready');
+  const dialled = agent.requested.length;
+  await assert.rejects(vm.call(never), { code: 'agent_not_ready' });
+  assert.equal(agent.requested.length, dialled);
+  assert.ok(dialled >= asked);
+  const waiting = vm.call(never);
+  await agent.sync();
+  (await waiting).close();
+});
