@@ -21,12 +21,14 @@ const lab = new Lab();
 const figures: Figure[] = [];
 try {
   await lab.start(Object.fromEntries(PLANS.map(({ group, rounds }) => [group, rounds])));
-  const most = Math.max(...PLANS.map(({ secrets }) => secrets));
-  for (let index = 0; index < most; index += 1) {
-    lab.slicer(['secret', 'create', `s${index}`, '--no-wait'], randomBytes(1024));
+  let created = 0;
+  for (const plan of PLANS) {
+    for (; created < plan.secrets; created += 1) {
+      lab.slicer(['secret', 'create', `s${created}`, '--no-wait'], randomBytes(1024));
+    }
+    if (figures.length === 0) figures.push(commandFigure(lab, created));
+    figures.push(...await guestFigures(lab, plan));
   }
-  figures.push(commandFigure(lab));
-  for (const plan of PLANS) figures.push(...await guestFigures(lab, plan));
 } finally {
   await lab.stop();
 }
