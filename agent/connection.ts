@@ -18,6 +18,8 @@ export interface ConnectionHandlers {
 const WRITE_MAX_BYTES = 32 * 1024;
 
 const RECEIVE_BYTES = 64 * 1024;
+/** Reads one after the other before the event loop has its turn. */
+const READS_MAX = 16;
 /** Made by the first connection, since most of the agent's commands need none. */
 let receiveBuffer: Uint8Array | undefined;
 
@@ -29,6 +31,7 @@ export class Connection {
   #closed = false;
   #writing = false;
   #ending = false;
+  #reading = false;
 
   /** Takes over a connected, or connecting, non-blocking descriptor. */
   constructor(fd: number, connecting: boolean, handlers: ConnectionHandlers) {
@@ -64,11 +67,19 @@ export class Connection {
   }
 
   pause(): void {
+    this.#reading = false;
     if (!this.#closed) os.setReadHandler(this.#fd, null);
   }
 
   resume(): void {
-    if (!this.#closed) os.setReadHandler(this.#fd, () => this.#onReadable());
+    if (this.#closed) return;
+    this.#reading = true;
+    os.setReadHandler(this.#fd, () => this.#onReadable());
+  }
+
+  /** Takes what has come already, without waiting for the event loop to say so. */
+  readNow(): void {
+    if (!this.#closed) this.#onReadable();
   }
 
   close(fault?: Fault): void {
@@ -94,11 +105,14 @@ export class Connection {
     this.#guard(() => {
       receiveBuffer ??= new Uint8Array(RECEIVE_BYTES);
       let count: number;
+      let turns = 0;
+      // A pipe whose other end is fast is always full: whoever was told to pause must see it, and others have a turn.
       do {
+        turns += 1;
         count = sys.read(this.#fd, receiveBuffer);
         if (count === 0) throw new Fault('closed', 'the other side closed the connection');
         if (count > 0) this.#handlers.onData(receiveBuffer.subarray(0, count));
-      } while (count === RECEIVE_BYTES && !this.#closed);
+      } while (count === RECEIVE_BYTES && turns < READS_MAX && this.#reading && !this.#closed);
     });
   }
 
