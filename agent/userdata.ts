@@ -15,6 +15,8 @@ import { jsonBytes, utf8Text } from './text.ts';
 const SCRIPT = '.userdata';
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 const NOT_EXECUTABLE = 126;
+/** BINPRM_BUF_SIZE of Linux. */
+const INTERPRETER_LINE_MAX_BYTES = 256;
 
 /**
  * Asks for the script and runs it when there is one. Resolves whether one ran. `ask` keeps asking until the
@@ -40,13 +42,23 @@ async function run(script: Uint8Array, directory: SecretsDirectory): Promise<Use
     } finally {
       sys.finishFile(fd, 0o700, 0, 0);
     }
-    const isProgram = script[0] === 0x23 && script[1] === 0x21; // #!
-    return await outcomeOf(isProgram ? [path] : ['/bin/sh', path]);
+    return await outcomeOf([...interpreterOf(script), path]);
   } catch (error) {
     return { exit_code: NOT_EXECUTABLE, output: toFault(error).message };
   } finally {
     sys.removeFile(directory.stateFd, SCRIPT);
   }
+}
+
+/**
+ * Program and argument of the first line, as execve(2) reads it. The file can't run by itself where /run is
+ * mounted noexec, as Debian and Ubuntu do.
+ */
+function interpreterOf(script: Uint8Array): string[] {
+  const [line = ''] = utf8Text(script.subarray(0, INTERPRETER_LINE_MAX_BYTES)).split('\n', 1);
+  const match = /^#![ \t]*([^ \t]+)[ \t]*(.*?)[ \t]*$/.exec(line);
+  if (match === null) return ['/bin/sh'];
+  return [match[1] as string, ...(match[2] === '' ? [] : [match[2] as string])];
 }
 
 /** Runs as root from `/`; its output goes to the agent's log, and the end of it to the host. */
@@ -56,17 +68,19 @@ function outcomeOf(argv: readonly string[]): Promise<UserdataResult> {
   const [pid, , output, error] = sys.spawn(argv, env, '/', 0, 0, groups.map(String), false);
   const tail = new Tail();
   return new Promise((resolve) => {
-    for (const fd of [output, error]) {
-      new Connection(fd, false, {
-        onData: (chunk) => {
-          std.err.puts(utf8Text(chunk));
-          std.err.flush();
-          tail.add(chunk);
-        },
-        onClose: () => undefined,
-      });
-    }
-    onceExited(pid, (status) => resolve({ exit_code: status, output: tail.text() }));
+    const streams = [output, error].map((fd) => new Connection(fd, false, {
+      onData: (chunk) => {
+        std.err.puts(utf8Text(chunk));
+        std.err.flush();
+        tail.add(chunk);
+      },
+      onClose: () => undefined,
+    }));
+    onceExited(pid, (status) => {
+      // Its last words. What it left running may go on writing, and is not waited for.
+      for (const stream of streams) stream.readNow();
+      resolve({ exit_code: status, output: tail.text() });
+    });
   });
 }
 
