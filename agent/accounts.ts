@@ -10,13 +10,16 @@ export interface Account {
   readonly groups: readonly number[];
 }
 
+/** A line without a number is no entry: read as one it would be group 0. */
+const ID = /^[0-9]+$/;
+
 /** An id that has no entry gets itself as its group, `/` as its home and no further groups. */
 export function accountOf(uid: number, gid: number | undefined): Account {
-  const entry = rows('/etc/passwd').find((fields) => fields[2] === String(uid));
+  const entry = rows('/etc/passwd').find((fields) => fields[2] === String(uid) && ID.test(fields[3] ?? ''));
   const [name = String(uid), , , ownGid = String(uid), , home = '/', shell = ''] = entry ?? [];
   const primary = gid ?? Number(ownGid);
   const others = rows('/etc/group')
-    .filter((fields) => entry !== undefined && (fields[3] ?? '').split(',').includes(name))
+    .filter((fields) => entry !== undefined && ID.test(fields[2] ?? '') && (fields[3] ?? '').split(',').includes(name))
     .map((fields) => Number(fields[2]));
   return {
     name,

@@ -19,6 +19,7 @@
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -684,6 +685,8 @@ static int initialise(JSContext *ctx, JSModuleDef *module) {
     if (descriptors.rlim_cur > 1000) descriptors.rlim_cur = 1000;
     setrlimit(RLIMIT_NOFILE, &descriptors);
     signal(SIGPIPE, SIG_IGN);
+    /* A core dump would hold secrets, and be on a disk. What the agent starts decides for itself (execve(2)). */
+    prctl(PR_SET_DUMPABLE, 0);
     /* Few of the agent's objects form cycles; a collection at 256 KiB, the default, is a tenth of a first sync. */
     JS_SetGCThreshold(JS_GetRuntime(ctx), 1 << 20);
     return JS_SetModuleExportList(ctx, module, FUNCTIONS, sizeof FUNCTIONS / sizeof *FUNCTIONS);
