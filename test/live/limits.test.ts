@@ -107,7 +107,7 @@ test('an idle authenticated connection is closed after a while', async (t) => {
 });
 
 test('connections beyond the rate are closed before anything is read, and others are served again later', async (t) => {
-  const set = await bench(t, { limits: { connections: { burst: 3, perSecond: 50 } } });
+  const set = await bench(t, { limits: { connections: { burst: 3, perSecond: 5 } } });
   const connections = await Promise.all(Array.from({ length: 10 }, () => dial(set)));
   await Promise.all(connections.slice(3).map(({ closed }) => closed));
   assert.equal((await (connections[0] as HostConnection).request('GET /v1/secrets')).status, 401);
