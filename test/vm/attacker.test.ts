@@ -133,13 +133,11 @@ test("in the agent's place it sees no command that the host wants to run, nor it
   await slicer.ok(['secret', 'update', 'canary'], { stdin: `${CANARY} again` });
   await runWithoutAgent(slicer, 'vm-1', `${ATTACKER} --bind-service agent wait`);
   const exec = ['vm', 'exec', 'vm-1', `--env=CANARY=${CANARY}`, '--', 'echo', CANARY];
-  let refused = await slicer.run(exec);
-  for (let tries = 0; tries < 50 && !/protocol/.test(refused.stderr); tries += 1) refused = await slicer.run(exec);
-  assert.notEqual(refused.exitCode, 0);
-  assert.match(refused.stderr, /^slicer: error: the agent in the guest breaks the protocol: its proof is wrong$/m);
+  // An agent that is gone is not dialled: the command waits for one that has a session, or is refused.
+  await slicer.run(exec);
   const output = await outputWithoutAgent(slicer, 'vm-1');
   assertNoCanary(output);
-  assert.match(output, /^agent wait: POST \/v1\/challenge.*"purpose":"call"/m);
+  assert.match(output, /^agent wait: nobody dialled$/m);
 });
 
 test('when all that is over the agent serves its host again', { skip }, async () => {
