@@ -6,6 +6,7 @@ import { SlicerError } from '../errors/slicer-error.ts';
 import { asciiBytes, encodeHead, MessageReader, statusOf, WireError } from '../wire/http.ts';
 import { JSON_MAX_BYTES } from '../wire/protocol.ts';
 import { agentProtocol, dialAgent, unreachable } from './agent-dial.ts';
+import type { AgentSockets } from './agent-sockets.ts';
 
 export interface AgentRequest {
   readonly method: 'GET' | 'POST' | 'PUT';
@@ -29,15 +30,17 @@ interface Pending {
 
 export class AgentConnection {
   readonly #socket: Socket;
+  readonly #sockets: AgentSockets;
   readonly #early: Uint8Array[] = [];
   #receive: (chunk: Uint8Array) => void;
   #pending: Pending | undefined;
   #ended: Error | undefined;
   readonly #onEnd: ((error: Error) => void)[] = [];
 
-  constructor(socket: Socket, rest: Buffer) {
+  constructor(socket: Socket, rest: Buffer, sockets: AgentSockets) {
     const reader = this.#reader();
     this.#socket = socket;
+    this.#sockets = sockets;
     this.#receive = (chunk) => reader.push(chunk);
     socket.on('data', (chunk) => this.#take(chunk));
     socket.on('error', () => {}); // 'close' follows
@@ -47,9 +50,9 @@ export class AgentConnection {
   }
 
   /** Throws agent_unreachable, agent_protocol, or the signal's reason. */
-  static async dial(vsockPath: string, signal: AbortSignal): Promise<AgentConnection> {
-    const { socket, rest } = await dialAgent(vsockPath, signal);
-    return new AgentConnection(socket, rest);
+  static async dial(sockets: AgentSockets, signal: AbortSignal): Promise<AgentConnection> {
+    const { socket, rest } = await dialAgent(sockets, signal);
+    return new AgentConnection(socket, rest, sockets);
   }
 
   /** One request and its answer, of at most JSON_MAX_BYTES. Throws agent_unreachable, agent_protocol, or the signal's reason. */
@@ -90,17 +93,8 @@ export class AgentConnection {
     else listener(this.#ended);
   }
 
-  close(): void {
-    this.#end(unreachable('the host closed the connection'));
-  }
-
-  /** Ends it for whoever uses it, and leaves the socket open: nothing more goes into it. `destroy` must follow. */
-  abandon(): void {
-    this.#finish(unreachable('the guest was reset'));
-  }
-
-  destroy(): void {
-    this.#socket.destroy();
+  close(error: Error = unreachable('the host closed the connection')): void {
+    this.#end(error);
   }
 
   #take(chunk: Uint8Array): void {
@@ -116,13 +110,8 @@ export class AgentConnection {
 
   #end(error: Error): void {
     if (this.#ended !== undefined) return;
-    this.#socket.destroy();
-    this.#finish(error);
-  }
-
-  #finish(error: Error): void {
-    if (this.#ended !== undefined) return;
     this.#ended = error;
+    this.#sockets.end(this.#socket);
     this.#pending?.reject(error);
     for (const listener of this.#onEnd) listener(error);
   }

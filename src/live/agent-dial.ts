@@ -3,6 +3,7 @@
 import { connect, type Socket } from 'node:net';
 import { fail, type SlicerError } from '../errors/slicer-error.ts';
 import { AGENT_PORT } from '../wire/ports.ts';
+import type { AgentSockets } from './agent-sockets.ts';
 
 /** The number is that of a local port, up to ten digits; nothing here needs it. */
 const ANSWER = /^OK [0-9]{1,10}\n$/;
@@ -20,10 +21,10 @@ export const late = (): SlicerError => unreachable('no answer in time');
  * A socket to the agent, and the bytes that came after the answer. Throws agent_unreachable,
  * agent_protocol, or the signal's reason.
  */
-export function dialAgent(vsockPath: string, signal: AbortSignal): Promise<{ socket: Socket; rest: Buffer }> {
+export function dialAgent(sockets: AgentSockets, signal: AbortSignal): Promise<{ socket: Socket; rest: Buffer }> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(signal.reason);
-    const socket = connect(vsockPath);
+    const socket = connect(sockets.path);
     let answer = '';
     const settle = (): void => {
       signal.removeEventListener('abort', onAbort);
@@ -32,7 +33,7 @@ export function dialAgent(vsockPath: string, signal: AbortSignal): Promise<{ soc
     const refuse = (error: Error): void => {
       settle();
       socket.on('error', () => {});
-      socket.destroy();
+      sockets.end(socket);
       reject(error);
     };
     const onAbort = (): void => refuse(signal.reason as Error);

@@ -16,7 +16,7 @@ import { guestServer, respondTooMany, type GuestServer } from './guest-server.ts
 import { readJson } from './json-body.ts';
 import { respondEmpty, respondError } from './response.ts';
 import { SecretsRoute } from './secrets-route.ts';
-import { notReady, SessionKeeper } from './session-keeper.ts';
+import { notReady, SessionKeeper, wasReset } from './session-keeper.ts';
 import { listenPrivately } from './socket-listener.ts';
 import { TokenBucket } from './token-bucket.ts';
 import { UserdataRoute } from './userdata-route.ts';
@@ -48,8 +48,6 @@ class LiveVmServer implements LiveVm {
   readonly #listeners = new Set<() => void>();
   /** Connections of calls. */
   readonly #calls = new Set<AgentConnection>();
-  /** Those of before a reset, to be closed once the guest is back. */
-  readonly #abandoned = new Set<AgentConnection>();
   readonly #stopListening: () => void;
   #view: View;
   #lastPollEndMs = Number.NEGATIVE_INFINITY;
@@ -139,10 +137,7 @@ class LiveVmServer implements LiveVm {
     this.#session.guestReset();
     this.#secrets.abandonPoll();
     this.#guest.connections.keepOpen();
-    for (const connection of [...this.#calls]) {
-      this.#abandoned.add(connection);
-      connection.abandon();
-    }
+    for (const connection of [...this.#calls]) connection.close(wasReset());
     this.#log('info', 'the guest was reset');
     this.#changed();
   }
@@ -152,7 +147,7 @@ class LiveVmServer implements LiveVm {
     this.#closed = true;
     this.#stopListening();
     this.#session.close();
-    this.#closeCalls();
+    for (const connection of [...this.#calls]) connection.close();
     const closed = new Promise<void>((resolve) => this.#guest.server.close(() => resolve()));
     this.#guest.connections.closeAll();
     this.#changed();
@@ -217,14 +212,8 @@ class LiveVmServer implements LiveVm {
     this.#dialFault = undefined;
     this.#deliveries.forget();
     this.#guest.connections.closeAuthenticated();
-    this.#closeCalls();
-    this.#changed();
-  }
-
-  #closeCalls(): void {
     for (const connection of [...this.#calls]) connection.close();
-    for (const connection of this.#abandoned) connection.destroy();
-    this.#abandoned.clear();
+    this.#changed();
   }
 
   #dialFailed(error: Error): void {

@@ -3,7 +3,8 @@
 import { fail, type SlicerError } from '../errors/slicer-error.ts';
 import type { Secret } from '../secret/secret.ts';
 import { AgentConnection } from './agent-connection.ts';
-import { late } from './agent-dial.ts';
+import { late, unreachable } from './agent-dial.ts';
+import { AgentSockets } from './agent-sockets.ts';
 import { withDeadline } from './deadline.ts';
 import { authorizeCall, offerSession } from './handshake.ts';
 import type { LiveLimits } from './limits.ts';
@@ -23,10 +24,15 @@ export interface SessionKeeperParts {
 export const notReady = (): SlicerError =>
   fail('agent_not_ready', 'the agent in the guest has no session yet', 'slicer vm logs NAME shows how far the guest has booted');
 
+export const wasReset = (): SlicerError => unreachable('the guest was reset');
+
 export class SessionKeeper {
   readonly #parts: SessionKeeperParts;
   readonly #rate: TokenBucket;
   readonly #closing = new AbortController();
+  readonly #sockets: AgentSockets;
+  /** Ends what was under way when the guest is reset. */
+  #untilReset = new AbortController();
   #key: string | undefined;
   #dialling: Promise<void> | undefined;
   /** A hello came while the guest was being dialled, maybe too late for that dial. */
@@ -37,6 +43,7 @@ export class SessionKeeper {
   constructor(parts: SessionKeeperParts) {
     this.#parts = parts;
     this.#rate = new TokenBucket(parts.limits.hellos, parts.monotonicMs);
+    this.#sockets = new AgentSockets(parts.vsockPath);
   }
 
   get key(): string | undefined {
@@ -45,6 +52,7 @@ export class SessionKeeper {
 
   /** The guest asks for a session. 0 when it is dialled now, else the milliseconds until it is. */
   hello(): number {
+    this.#sockets.guestUp();
     if (this.#dialling !== undefined) {
       this.#again = true;
       return 0;
@@ -77,7 +85,7 @@ export class SessionKeeper {
     const key = this.#key;
     if (key === undefined) throw notReady();
     return this.#inTime([signal], async (inTime) => {
-      const connection = await AgentConnection.dial(this.#parts.vsockPath, inTime);
+      const connection = await AgentConnection.dial(this.#sockets, inTime);
       try {
         const authorization = await authorizeCall(connection, key, this.#parts.randomHex, inTime);
         return { connection, authorization };
@@ -90,6 +98,9 @@ export class SessionKeeper {
 
   /** The session ended with the guest's memory; the guest's next hello begins another. */
   guestReset(): void {
+    this.#sockets.guestDown();
+    this.#untilReset.abort(wasReset());
+    this.#untilReset = new AbortController();
     clearTimeout(this.#later);
     this.#later = undefined;
     this.#again = false;
@@ -99,6 +110,7 @@ export class SessionKeeper {
   close(): void {
     clearTimeout(this.#later);
     this.#key = undefined;
+    this.#sockets.guestUp();
     this.#closing.abort(fail('shutting_down', 'the VM is not served any more'));
   }
 
@@ -108,16 +120,16 @@ export class SessionKeeper {
       try {
         if (await this.#offerOnce()) return;
       } catch (error) {
-        if (!this.#closing.signal.aborted) this.#parts.onFault(error as Error);
+        if (!this.#closing.signal.aborted && !this.#sockets.isGuestDown) this.#parts.onFault(error as Error);
       }
     } while (this.#again && !this.#closing.signal.aborted && this.#rate.take() === 0);
   }
 
   #offerOnce(): Promise<boolean> {
-    const { vsockPath, bootToken, randomHex, onSession } = this.#parts;
+    const { bootToken, randomHex, onSession } = this.#parts;
     const token = bootToken === undefined ? '' : Buffer.from(bootToken.reveal()).toString('latin1');
     return this.#inTime([], async (signal) => {
-      const connection = await AgentConnection.dial(vsockPath, signal);
+      const connection = await AgentConnection.dial(this.#sockets, signal);
       try {
         return await offerSession(connection, token, randomHex, (key) => {
           this.#key = key;
@@ -130,6 +142,6 @@ export class SessionKeeper {
   }
 
   #inTime<T>(parents: readonly AbortSignal[], work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    return withDeadline(this.#parts.limits.handshakeMs, late, [...parents, this.#closing.signal], work);
+    return withDeadline(this.#parts.limits.handshakeMs, late, [...parents, this.#closing.signal, this.#untilReset.signal], work);
   }
 }

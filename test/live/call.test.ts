@@ -267,3 +267,31 @@ test('an agent that has gone is not dialled until it is back', async (t) => {
   await agent.sync();
   (await waiting).close();
 });
+
+test('a reset in the middle of a dial ends the call, and the connection only once the guest is back', async (t) => {
+  const { agent, vm, device } = await bench(t);
+  await agent.establish();
+  let touched = 0;
+  let dialled: () => void = () => {};
+  let closed: () => void = () => {};
+  const [dial, end] = [new Promise<void>((resolve) => (dialled = resolve)), new Promise<void>((resolve) => (closed = resolve))];
+  const answer = device.agent;
+  device.agent = (socket) => {
+    socket.on('data', () => (touched += 1)).on('close', () => {
+      touched += 1;
+      closed();
+    });
+    dialled();
+  };
+  const call = vm.call(never);
+  await dial;
+  const before = touched;
+  vm.guestReset();
+  await assert.rejects(call, { code: 'agent_unreachable', message: /reset/ });
+  assert.ok(touched - before <= 1, 'no more than the challenge that was on its way');
+  const sent = touched;
+  device.agent = answer;
+  await agent.establish();
+  await end;
+  assert.equal(touched, sent + 1);
+});
