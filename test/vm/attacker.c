@@ -142,7 +142,7 @@ static void pass_for_agent(int listener, const char *style) {
     int is_waiting = strcmp(style, "wait") == 0;
     snprintf(attempt, sizeof attempt, "agent %.*s", (int)strcspn(style, ":"), style);
     if (!is_waiting) hello();
-    if (poll(&wait, 1, is_waiting ? 5 * PATIENCE_MS : PATIENCE_MS) <= 0) return say(attempt, "nobody dialled");
+    if (poll(&wait, 1, is_waiting ? 2 * PATIENCE_MS : PATIENCE_MS) <= 0) return say(attempt, "nobody dialled");
     int fd = accept(listener, NULL, NULL);
     if (fd < 0) die("accept");
     const char *challenge = answer_to(attempt, fd);
