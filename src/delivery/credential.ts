@@ -6,7 +6,13 @@ import type { SecretName } from '../secret/name.ts';
 /** The credential that carries a VM's boot token. */
 export const BOOT_TOKEN_CREDENTIAL = 'slicer.boot-token';
 
-/** One secret that a VM is to get as a systemd credential at boot. */
+/** The credential that tells the agent on which port its host listens: three digits, 901 to 999. */
+export const HOST_PORT_CREDENTIAL = 'slicer.host-port';
+
+export const DELIVER_CHOICES = ['boot', 'live', 'both'] as const;
+export type Deliver = (typeof DELIVER_CHOICES)[number];
+
+/** One secret that a VM is to get as a systemd credential. */
 export interface CredentialWish {
   /** What the guest calls it: `LoadCredential=ID:NAME`. As somebody wrote it. */
   readonly name: string;
@@ -17,6 +23,8 @@ export interface CredentialWish {
   readonly allowEmpty: boolean;
   /** Whether a name is meant that systemd acts on by itself. */
   readonly allowReserved: boolean;
+  /** Over which channel; absent: at boot where the VM has a boot channel, else live. */
+  readonly deliver?: Deliver | undefined;
 }
 
 /** systemd: NAME_MAX for a file name, FDNAME_MAX for a descriptor's; a credential's name is both. */
