@@ -25,7 +25,8 @@
 //      GET  /v1/secrets                    -> 200 tar of all that the VM is granted, ETag: "EPOCH.COUNTER"
 //           If-None-Match: "EPOCH.COUNTER" -> 304 when that is what the VM should hold
 //           A-IM: slicer-tar               -> 226 (RFC 3229) tar of what changed since, IM: slicer-tar,
-//                                             Delta-Base: "EPOCH.COUNTER"; `.wh.NAME` means removed
+//                                             Delta-Base: "EPOCH.COUNTER"; `.wh.NAME` means removed;
+//                                             `.cred.NAME` is a credential (`.wh..cred.NAME`: removed)
 //      GET  /v1/secrets?wait               -> the same, answered only once the generation differs
 //      POST /v1/report    Report           -> 204
 //      POST /v1/userdata                   -> 200 the script, handed out once; 204 there is none (any more)
@@ -59,6 +60,11 @@ export const USERDATA_OUTPUT_MAX_BYTES = 16 * 1024;
 
 export const DELTA_FORMAT = 'slicer-tar';
 export const WHITEOUT_PREFIX = '.wh.';
+/**
+ * An entry `.cred.NAME` is not a secret's file but the systemd credential NAME, for a VM without a boot
+ * channel: it goes to /run/credstore. Its whiteout is `.wh..cred.NAME`. NAME: credential-name.ts.
+ */
+export const CREDENTIAL_PREFIX = '.cred.';
 export const PROOF_SCHEME = 'Slicer-Proof';
 
 export interface Challenge {
