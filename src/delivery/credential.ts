@@ -2,6 +2,9 @@
 // refused is never quoted, since somebody may have put a value where its name belongs.
 import type { Problem } from '../errors/slicer-error.ts';
 import type { SecretName } from '../secret/name.ts';
+import { CREDENTIAL_NAME_MAX_BYTES, isCredentialName } from '../wire/credential-name.ts';
+
+export { isCredentialName };
 
 /** The credential that carries a VM's boot token. */
 export const BOOT_TOKEN_CREDENTIAL = 'slicer.boot-token';
@@ -27,20 +30,8 @@ export interface CredentialWish {
   readonly deliver?: Deliver | undefined;
 }
 
-/** systemd: NAME_MAX for a file name, FDNAME_MAX for a descriptor's; a credential's name is both. */
-export const CREDENTIAL_NAME_MAX_BYTES = 255;
-
 export const CREDENTIAL_NAME_RULE =
   `a file name of 1 to ${CREDENTIAL_NAME_MAX_BYTES} printable ASCII characters without ":" and "="`;
-
-/**
- * systemd's credential_name_valid(): a file name, and no character outside printable ASCII, and no ":".
- * Without "=" too: in an OEM string the first one ends the name.
- */
-const NAME = /^(?!\.{1,2}$)[\x20-\x7e]{1,255}$/;
-const FORBIDDEN = /[/:=]/;
-
-export const isCredentialName = (name: string): boolean => NAME.test(name) && !FORBIDDEN.test(name);
 
 /**
  * Names that a system or a service of systemd's imports and acts on without being told to: who sends one
