@@ -2,7 +2,7 @@
 // and state, and changes nothing of the machine's. Trusted is what Debian's archive keyring signed; the
 // mirror, which is the machine's own, is not.
 import { existsSync, rmSync } from 'node:fs';
-import { copyFile, mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { fail } from '../src/errors/slicer-error.ts';
@@ -19,6 +19,11 @@ export const GUEST_ARCH = 'amd64';
 export interface Archive {
   /** Downloads the newest version of a package into a directory; its path there. */
   fetchPackage(name: string, directory: string): Promise<string>;
+  /**
+   * Downloads what makes a system of these packages: them, Debian's essential ones, and what all of them depend
+   * on. Their files are then in the directory. `say` is told how much it is, and how far it came.
+   */
+  fetchSystem(names: readonly string[], directory: string, say: (line: string) => void): Promise<void>;
   /** What a package depends on, by name and without alternatives. */
   dependencies(name: string): Promise<readonly string[]>;
   /** Downloads a source package's upstream tarball into a directory; refuses one that has another SHA-256. */
@@ -91,6 +96,23 @@ async function open(suite: string, arch: string): Promise<Archive> {
     fetchPackage: async (name, directory) => {
       await apt('apt-get', ['download', name], directory);
       return onlyFile(directory, (file) => file.startsWith(`${name}_`) && file.endsWith('.deb'), name);
+    },
+    fetchSystem: async (names, directory, say) => {
+      // apt keeps what it has not whole yet in there.
+      await mkdir(join(directory, 'partial'));
+      const install = ['-y', '--no-install-recommends', '-o', `Dir::Cache::archives=${directory}`, 'install'];
+      const wanted = ['?essential', ...names];
+      const uris = (await apt('apt-get', [...install, '--print-uris', ...wanted])).trim().split('\n');
+      const bytes = uris.reduce((sum, line) => sum + Number(line.split(' ')[2]), 0);
+      const total = `${uris.length} packages, ${Math.round(bytes / 1e6)} MB`;
+      say(`fetching ${total}`);
+      const onLine = (line: string): void => {
+        const [, count] = /^Get:(\d+) /.exec(line) ?? [];
+        if (count !== undefined) say(`fetching ${total}: at ${count} of ${uris.length}`);
+      };
+      // Unlike -qq, -q says what it fetches.
+      await run('apt-get', ['-q', ...options, ...install, '--download-only', ...wanted], { cwd: root, onLine });
+      await rm(join(directory, 'partial'), { recursive: true });
     },
     dependencies: async (name) => {
       const text = await apt('apt-cache', ['depends', '--important', name]);

@@ -12,7 +12,7 @@ import { uncompressedKernel } from './vmlinux.ts';
 const SUITE = 'trixie';
 const PACKAGE = 'linux-image-cloud-amd64';
 
-/** What a guest may ask for; what these need comes along. */
+/** What a guest whose modules are all in its initramfs may ask for; what these need comes along. */
 const MODULES = [
   // The live channel, over PCI (QEMU, Cloud Hypervisor) or MMIO (Firecracker, QEMU's microvm).
   'vmw_vsock_virtio_transport', 'virtio_mmio',
@@ -25,16 +25,28 @@ const MODULES = [
   'button', 'evdev',
 ];
 
-const INPUTS = [SUITE, PACKAGE, ...MODULES, 'vmlinux and plain modules'];
+/** What an initramfs needs to reach a disk, over PCI or MMIO, and to lay a writable layer over it. */
+const DISK_MODULES = ['virtio_blk', 'virtio_mmio', 'overlay'];
+
+const INPUTS = [SUITE, PACKAGE, ...MODULES, '', ...DISK_MODULES, 'vmlinux, plain modules and the package'];
 
 export interface Kernel {
   /** Path of the uncompressed kernel. */
   readonly vmlinux: string;
   /** Directory that holds `lib/modules/RELEASE`, as the guest needs it. */
   readonly moduleRoot: string;
+  /** The same for an initramfs that goes on from a disk. */
+  readonly diskModuleRoot: string;
+  /** Path of the kernel's package, for all of its modules. */
+  readonly package: string;
 }
 
-const inEntry = (entry: string): Kernel => ({ vmlinux: join(entry, 'vmlinux'), moduleRoot: join(entry, 'modules') });
+const inEntry = (entry: string): Kernel => ({
+  vmlinux: join(entry, 'vmlinux'),
+  moduleRoot: join(entry, 'modules'),
+  diskModuleRoot: join(entry, 'disk-modules'),
+  package: join(entry, 'package.deb'),
+});
 
 /** The kernel, if it was fetched before. */
 export function findKernel(): Kernel | undefined {
@@ -49,31 +61,34 @@ export async function ensureKernel(): Promise<Kernel> {
     const image = (await archive.dependencies(PACKAGE)).find((name) => name.startsWith('linux-image-'));
     if (image === undefined) throw fail('build_failed', `${PACKAGE} of ${SUITE} names no kernel`);
     const unpacked = join(directory, 'package');
-    await unpackPackage(await archive.fetchPackage(image, directory), unpacked);
+    const kernel = inEntry(directory);
+    await rename(await archive.fetchPackage(image, directory), kernel.package);
+    await unpackPackage(kernel.package, unpacked);
     const [bzImage] = await filesBelow(join(unpacked, 'boot'), (name) => name.startsWith('vmlinuz-'));
     if (bzImage === undefined) throw fail('build_failed', `${image} has no kernel in it`);
-    const kernel = inEntry(directory);
     await writeFile(kernel.vmlinux, await uncompressedKernel(bzImage, directory));
     const release = basename(bzImage).slice('vmlinuz-'.length);
-    await placeModules(join(unpacked, 'usr/lib/modules', release), join(kernel.moduleRoot, 'lib/modules', release));
+    const from = join(unpacked, 'usr/lib/modules', release);
+    await placeModules(MODULES, from, join(kernel.moduleRoot, 'lib/modules', release));
+    await placeModules(DISK_MODULES, from, join(kernel.diskModuleRoot, 'lib/modules', release));
     await rm(unpacked, { recursive: true });
-    await Promise.all((await readdir(directory)).filter((name) => name.endsWith('.deb')).map((name) => rm(join(directory, name))));
   });
   return inEntry(entry);
 }
 
-async function placeModules(from: string, to: string): Promise<void> {
+async function placeModules(names: readonly string[], from: string, to: string): Promise<void> {
   const builtin = await readFile(join(from, 'modules.builtin'), 'utf8');
   const files = await filesBelow(from, (name) => /\.ko\.xz$/.test(name));
   const modules: KernelModule[] = [];
-  const waiting = [...MODULES];
+  const waiting = [...names];
   for (let name = waiting.shift(); name !== undefined; name = waiting.shift()) {
     if (modules.some((module) => module.name === name)) continue;
     if (builtin.split('\n').some((path) => moduleName(path) === name)) continue;
     const file = files.find((path) => moduleName(path) === name);
     if (file === undefined) throw fail('build_failed', `${PACKAGE} of ${SUITE} has no module ${name}`);
-    await run('xz', ['--decompress', file]);
     const plain = file.slice(0, -'.xz'.length);
+    // Another set may have it too.
+    await run('xz', ['--decompress', '--keep', '--force', file]);
     const module = readModule(plain.slice(from.length + 1), await readFile(plain));
     modules.push(module);
     waiting.push(...module.depends);
