@@ -36,12 +36,8 @@ export function describeUnknownKey(key: string, path: Path): string {
   if (UNSUPPORTED.includes(key)) return 'is a key of Slicer that this version does not support';
   const home = TABLES.find((table) => table.keys.includes(key));
   if (home !== undefined) return `is a key of ${home.place}, not of ${place}`;
-  const wanted = key.toLowerCase().replaceAll('-', '_');
-  const [closest] = keys
-    .map((candidate) => ({ candidate, distance: editDistance(wanted, candidate) }))
-    .filter(({ candidate, distance }) => distance <= Math.max(1, Math.floor(candidate.length / 3)))
-    .sort((a, b) => a.distance - b.distance);
-  if (closest !== undefined) return `is no key of ${place}; did you mean "${closest.candidate}"`;
+  const closest = closestKey(key, keys);
+  if (closest !== undefined) return `is no key of ${place}; did you mean "${closest}"`;
   return `is no key of ${place}; expected one of ${keys.join(', ')}`;
 }
 
@@ -51,6 +47,18 @@ function tableOf(path: Path): KeyTable {
   if (path[1] === 'api') return path[2] === 'auth' ? AUTH : API;
   return CONFIG;
 }
+
+/** The one of `keys` that somebody may have meant. */
+export function closestKey(key: string, keys: readonly string[]): string | undefined {
+  const wanted = plain(key);
+  const [closest] = keys
+    .map((candidate) => ({ candidate, distance: editDistance(wanted, plain(candidate)) }))
+    .filter(({ candidate, distance }) => distance <= Math.max(1, Math.floor(candidate.length / 3)))
+    .sort((a, b) => a.distance - b.distance);
+  return closest?.candidate;
+}
+
+const plain = (key: string): string => key.toLowerCase().replace(/[-_]/g, '');
 
 /** Levenshtein's distance: how many characters to insert, delete or replace. */
 function editDistance(from: string, to: string): number {

@@ -1,12 +1,12 @@
 // Reads slicer.yaml. Guarantees: what it returns needs no further check, and when it refuses, it names
 // every problem of the file at once, each with line and column.
 import { resolve } from 'node:path';
-import type { z } from 'zod';
-import { fail, throwIfAny, type Problem } from '../errors/slicer-error.ts';
+import { fail, throwIfAny } from '../errors/slicer-error.ts';
 import type { Config } from './config.ts';
-import { readDocument, type ConfigDocument, type Issue, type Path, type Position } from './document.ts';
+import { readDocument } from './document.ts';
 import { describeUnknownKey } from './keys.ts';
 import { describeFailure, diskFiles, readNamedFiles, type ConfigFiles } from './named-files.ts';
+import { issuesOf, problemAt, problemsOf } from './problems.ts';
 import { resolveConfig } from './resolve.ts';
 import { checkRules } from './rules.ts';
 import { configSchema } from './schema.ts';
@@ -41,7 +41,7 @@ export function parseConfig(text: string, source: ConfigSource): Config {
   const parsed = configSchema.safeParse(document.data);
   const named = readNamedFiles(document.data, source.directory, source.files ?? diskFiles);
   const issues = [
-    ...(parsed.success ? [] : parsed.error.issues.flatMap(issuesOf)),
+    ...(parsed.success ? [] : parsed.error.issues.flatMap((issue) => issuesOf(issue, describeUnknownKey))),
     ...checkRules(document.data, source.directory),
     ...named.issues,
   ];
@@ -49,27 +49,4 @@ export function parseConfig(text: string, source: ConfigSource): Config {
   // Never reached with a failed parse, whose issues were just thrown.
   if (!parsed.success) throw parsed.error;
   return resolveConfig(parsed.data.config, source.directory, named.userdata);
-}
-
-function problemsOf(file: string, document: ConfigDocument, issues: readonly Issue[]): Problem[] {
-  return issues
-    .map(({ path, at, message }) => ({ position: document.positionOf(path, at), text: `${pathText(path)}${message}` }))
-    .sort((a, b) => a.position.line - b.position.line || a.position.column - b.position.column)
-    .map(({ position, text }) => problemAt(file, position, text));
-}
-
-function problemAt(file: string, { line, column }: Position, text: string): Problem {
-  return { code: 'invalid_config', message: `${file}:${line}:${column}: ${text}` };
-}
-
-/** `config.host_groups[0].vcpu: `, and nothing for the top. */
-function pathText(path: Path): string {
-  const text = path.map((step) => (typeof step === 'number' ? `[${step}]` : `.${step}`)).join('');
-  return text === '' ? '' : `${text.replace(/^\./, '')}: `;
-}
-
-function issuesOf(issue: z.core.$ZodIssue): Issue[] {
-  const path = issue.path.map((step) => (typeof step === 'number' ? step : String(step)));
-  if (issue.code !== 'unrecognized_keys') return [{ path, at: 'value', message: issue.message }];
-  return issue.keys.map((key) => ({ path: [...path, key], at: 'key', message: describeUnknownKey(key, path) }));
 }

@@ -3,7 +3,8 @@ import type { CredentialWish } from '../delivery/credential.ts';
 import { parseBindAddress, type BindAddress } from './address.ts';
 import type { ApiConfig, Config, HostGroup } from './config.ts';
 import { absolutePath } from './named-files.ts';
-import { MIB, type RawApi, type RawConfig, type RawGroup } from './schema.ts';
+import type { RawApi, RawConfig, RawGroup } from './schema.ts';
+import { MIB } from './values.ts';
 
 export const DEFAULT_SOCKET = './slicer.sock';
 const DEFAULT_PORT = 8080;

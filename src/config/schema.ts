@@ -1,11 +1,10 @@
 // The schema of slicer.yaml, one value at a time. What values must be to each other is in rules.ts.
 import { z } from 'zod';
 import { isId } from '../secret/file-attributes.ts';
-import { parseSecretName, SECRET_NAME_RULE } from '../secret/name.ts';
 import { USERDATA_MAX_BYTES } from '../wire/protocol.ts';
 import { isImagePath } from './named-files.ts';
+import { expected, integer, matching, MIB, secretName, text, trueOrFalse } from './values.ts';
 
-export const MIB = 1024 * 1024;
 const GIB = 1024 * MIB;
 
 /** With `-` and the nine digits that a VM's number may have, 63: the longest label of a host name (RFC 1035, 2.3.4). */
@@ -18,30 +17,6 @@ export const isGroupName = (text: string): boolean => GROUP_NAME.test(text);
 const RAM_MIN_MB = 64;
 const RAM_MAX_GB = 4096;
 
-/** What a value is, for a message: a scalar as it stands if it is short, the kind of anything else. */
-export function describe(value: unknown): string {
-  if (value === null || value === undefined) return 'nothing';
-  if (Array.isArray(value)) return 'a list';
-  if (typeof value === 'object') return 'a map';
-  if (typeof value !== 'string') return String(value);
-  return value.length <= 60 && !/\p{C}/u.test(value) ? JSON.stringify(value) : `a text of ${value.length} characters`;
-}
-
-const expected = (rule: string) => ({
-  error: ({ input }: { input?: unknown }) =>
-    (input === undefined ? `is missing; expected ${rule}` : `expected ${rule}, got ${describe(input)}`),
-});
-
-const integer = (min: number, max: number) => {
-  const rule = expected(`an integer of ${min} to ${max}`);
-  return z.int(rule).min(min, rule).max(max, rule);
-};
-
-const matching = (rule: string, accepts: (text: string) => boolean) =>
-  z.string(expected(rule)).refine(accepts, expected(rule));
-
-const text = (rule: string) => matching(rule, (value) => value !== '' && !value.includes('\0'));
-
 const IMAGE_RULE = 'tiny or the path of an initramfs that begins with / or ./';
 const image = matching(IMAGE_RULE, (value) => value === 'tiny' || isImagePath(value));
 
@@ -52,14 +27,6 @@ const userdata = z
   });
 
 const SECRETS_RULE = 'all, none, or a list of names of secrets';
-// Says nothing of what is there: somebody may have put a value where its name belongs.
-const NAME_RULE = `expected the name of a secret: ${SECRET_NAME_RULE}`;
-const secretName = z.string(NAME_RULE).transform((value, context) => {
-  const name = parseSecretName(value);
-  if (name !== undefined) return name;
-  context.addIssue({ code: 'custom', message: NAME_RULE });
-  return z.NEVER;
-});
 const secretNames = z.array(secretName, expected(SECRETS_RULE));
 const secretsWord = z.enum(['all', 'none'], `expected ${SECRETS_RULE}`);
 /** Chosen by hand and not by z.union, whose issues would not say which element of a list is wrong. */
@@ -71,7 +38,6 @@ const secrets = z.unknown().transform((value, context) => {
 });
 
 const CREDENTIAL_RULE = 'expected a credential: a map with name and secret';
-const trueOrFalse = z.boolean(expected('true or false')).optional();
 const credential = z.strictObject({
   // What a name must be is in rules.ts; it is not shown, for the same reason as above.
   name: z.string('expected the name of a credential'),
