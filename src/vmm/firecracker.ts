@@ -1,0 +1,60 @@
+// Firecracker, configured over its API socket: its command line holds a name and a path, and it starts the
+// guest when it has taken the last request. What it runs has no boot channel, so no value comes near it.
+// Firecracker (1.16) is not trusted further than to run its VM.
+import { z } from 'zod';
+import { fail } from '../errors/slicer-error.ts';
+import type { ProcessPlan, Vmm, VmmControl, VmSpec } from './contract.ts';
+import { firecrackerConfig, firecrackerProblems, firecrackerRequests } from './firecracker-config.ts';
+import { vmmRequest } from './vmm-api.ts';
+
+/** How long a Firecracker that runs may take to pass on the power button. */
+const BUTTON_LIMIT_MS = 5_000;
+
+/** InstanceInfo in Firecracker's vmm_config/instance_info.rs: of all that it tells, this holds least. */
+const instanceInfo = z.object({ app_name: z.literal('Firecracker'), state: z.enum(['Not started', 'Running', 'Paused']) });
+
+/** `program`: absolute path of `firecracker`. */
+export function firecrackerVmm(program: string): Vmm {
+  return {
+    problems: firecrackerProblems,
+    plan: (spec) => [vmmProcess(program, spec)],
+    boot: async (spec, _values, signal) => {
+      for (const { path, body } of firecrackerRequests(firecrackerConfig(spec))) {
+        await vmmRequest(spec.sockets.control, 'PUT', path, body, signal);
+      }
+      return controlOf(spec.sockets.control);
+    },
+    connect: async ({ control }, signal) => {
+      const info = instanceInfo.safeParse(await vmmRequest(control, 'GET', '/', undefined, signal));
+      if (!info.success) throw fail('launch_failed', 'what listens on the control socket is no Firecracker');
+      if (info.data.state !== 'Running') {
+        throw fail('launch_failed', `expected firecracker to run its guest, its state is ${info.data.state}`);
+      }
+      return controlOf(control);
+    },
+  };
+}
+
+function vmmProcess(program: string, { name, sockets }: VmSpec): ProcessPlan {
+  return {
+    role: 'vmm',
+    program,
+    // Without --level each request that it takes is logged, among what the guest writes to its console.
+    argv: ['--id', name, '--api-sock', sockets.control, '--level', 'Warn'],
+    descriptors: [],
+    readySocket: sockets.control,
+    filtersStderr: false,
+  };
+}
+
+function controlOf(socket: string): VmmControl {
+  return {
+    // Ctrl+Alt+Del on a keyboard; what that does is the guest's choice. Firecracker refuses it on aarch64.
+    powerButton: async () => {
+      await vmmRequest(socket, 'PUT', '/actions', { action_type: 'SendCtrlAltDel' }, AbortSignal.timeout(BUTTON_LIMIT_MS));
+    },
+    // A reset ends Firecracker.
+    onReset: () => undefined,
+    close: () => undefined,
+  };
+}
