@@ -31,7 +31,7 @@ export async function launchVm(parts: LaunchParts, group: HostGroup, wish: Launc
   const { userdata, ...plan } = planLaunch(group, wish, parts.store.snapshot(), totalmem());
   const image = await parts.machine.guestImage(group);
   return parts.vms.launch({
-    group: group.name, ...plan, ...image, network: group.network,
+    group: group.name, ...plan, ...image, interfaces: group.network === 'user' ? [{ kind: 'user' }] : [],
     ...(hostname === undefined ? {} : { hostname }),
     ...(userdata === undefined ? {} : { userdata }),
   }, {

@@ -4,11 +4,13 @@ import { randomBytes } from 'node:crypto';
 import { findAgent } from '../../image/agent.ts';
 import { findVhostDeviceVsock } from '../../image/vhost-device-vsock.ts';
 import type { HostGroup } from '../config/config.ts';
+import type { GuestArch } from '../delivery/hypervisor.ts';
 import { memoryDirectories } from '../vm/runtime-directory.ts';
 import type { Vms } from '../vm/contract.ts';
 import { findProgram, type VmPrograms } from '../vm/programs.ts';
 import { openVms } from '../vm/vms.ts';
 import { findAccelerator } from '../vmm/accelerator.ts';
+import { usesKernelVsock } from '../vmm/vsock-device.ts';
 import { guestImage, type GuestImage } from './guest-image.ts';
 import type { Log } from './log.ts';
 
@@ -18,16 +20,20 @@ export interface Machine {
   guestImage(group: HostGroup): Promise<GuestImage>;
 }
 
-const AGENT_ARCH = process.arch === 'arm64' ? 'aarch64' : 'x86_64';
+/** A guest's, too: no VMM runs another than the host's here. */
+export const GUEST_ARCH: GuestArch = process.arch === 'arm64' ? 'aarch64' : 'x86_64';
 
 export const thisMachine: Machine = {
   async openVms(directory, log) {
+    const accelerator = await findAccelerator(process.env['SLICER_ACCEL']);
     return openVms({
       daemonDirectory: directory,
       uid: (process.geteuid as () => number)(),
       memoryDirectories: memoryDirectories(process.env),
       programs: await programs(process.env['PATH'] ?? ''),
-      accelerator: await findAccelerator(process.env['SLICER_ACCEL']),
+      accelerator,
+      arch: GUEST_ARCH,
+      kernelVsock: await usesKernelVsock(process.env['SLICER_VSOCK'], accelerator),
       now: Date.now,
       randomBytes,
       warn: (message) => log.warn({}, message),
@@ -42,7 +48,7 @@ async function programs(path: string): Promise<VmPrograms> {
     qemu: await findProgram('qemu-system-x86_64', path) ?? '/usr/bin/qemu-system-x86_64',
     prlimit: await findProgram('prlimit', path) ?? '/usr/bin/prlimit',
     vhostDeviceVsock: found(findVhostDeviceVsock, '/usr/bin/vhost-device-vsock'),
-    agent: found(() => findAgent(AGENT_ARCH), `slicer-agent-${AGENT_ARCH}`),
+    agent: found(() => findAgent(GUEST_ARCH), `slicer-agent-${GUEST_ARCH}`),
   };
 }
 

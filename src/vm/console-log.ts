@@ -14,28 +14,40 @@ const READ_ATTEMPTS = 5;
 
 export interface ConsoleProcess {
   readonly process: WatchedProcess;
-  /** For the VM's processes to inherit; to be destroyed when they have it, so that their end is the log's. */
+  /** For the VM's processes to inherit; to be released when they have it, so that their end is the log's. */
   readonly sink: Writable;
+  /** The same for what may repeat a value, where that was asked for: the log has it without. */
+  readonly filteredSink: Writable | undefined;
+  release(): void;
 }
 
 /** Starts the process that writes the log: the agent's binary in its host mode `console`. */
 export async function startConsole(
   vmDirectory: string,
   programs: { readonly agent: string; readonly prlimit: string },
+  filters = false,
 ): Promise<ConsoleProcess> {
   const file = consoleFile(vmDirectory);
   // What the writer itself complains about goes where somebody will look.
   const complaints = await open(file, 'a', 0o600);
   try {
-    const { process, stdin } = await startProcess({
+    const { process, pipes: [sink, , , filteredSink] } = await startProcess({
       role: 'console',
       program: programs.agent,
-      argv: ['console', '--file', file, '--max-bytes', String(CONSOLE_MAX_BYTES)],
-      stdio: ['pipe', 'ignore', complaints.fd],
+      argv: ['console', '--file', file, '--max-bytes', String(CONSOLE_MAX_BYTES), ...(filters ? ['--diagnostics-fd', '3'] : [])],
+      stdio: ['pipe', 'ignore', complaints.fd, ...(filters ? ['pipe' as const] : [])],
       vmDirectory,
       prlimit: programs.prlimit,
     });
-    return { process, sink: stdin as Writable };
+    return {
+      process,
+      sink: sink as Writable,
+      filteredSink: filteredSink ?? undefined,
+      release: () => {
+        sink?.destroy();
+        filteredSink?.destroy();
+      },
+    };
   } finally {
     await complaints.close();
   }

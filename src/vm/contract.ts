@@ -1,9 +1,10 @@
 // What the parts above see of VMs: snapshots that never change, and the operations on them. A VM's
 // processes outlive the daemon that launched it; its record on disk is what a later daemon adopts it by.
-import type { SystemCredential } from '../delivery/oem-strings.ts';
+import type { VmmChoice } from '../delivery/hypervisor.ts';
 import type { Grant } from '../secret/grant.ts';
 import type { SecretName } from '../secret/name.ts';
 import type { Secret } from '../secret/secret.ts';
+import type { NetworkInterface, Volume } from '../vmm/contract.ts';
 
 /**
  * `starting`: its processes are being started; `running`: the VMM took its configuration and runs;
@@ -28,6 +29,12 @@ export interface GivenCredential {
   readonly secret: SecretName;
 }
 
+/** A systemd credential that a VM is given while it runs, and that follows its secret. */
+export interface LiveCredential extends GivenCredential {
+  /** Whether one newline at the value's end is left out. */
+  readonly trimNewline: boolean;
+}
+
 interface AnyVm {
   /** A DNS label, unique among the VMs of one daemon. */
   readonly hostname: string;
@@ -48,8 +55,10 @@ export interface LaunchedVm extends AnyVm {
   readonly group: string;
   readonly cpus: number;
   readonly ramBytes: number;
+  readonly vmm: VmmChoice;
   /** In the VM's firmware tables until it ends, whatever becomes of the secrets. */
   readonly credentials: readonly GivenCredential[];
+  readonly liveCredentials: readonly LiveCredential[];
   readonly userdata: Userdata;
   /** The last lines of the console, a moment after its end; empty unless `failed` or `stopped`. As the guest wrote them. */
   readonly lastConsoleLines: readonly string[];
@@ -70,14 +79,17 @@ export interface LaunchRequest {
   readonly cpus: number;
   /** A multiple of 1 MiB. */
   readonly ramBytes: number;
+  readonly vmm: VmmChoice;
   readonly kernel: string;
-  readonly initrd: string;
+  readonly initrd?: string;
   /** The kernel's command line, world-readable in the guest; `slicer.hostname=HOSTNAME` is put before it. */
   readonly cmdline: string;
-  readonly network: 'none' | 'user';
+  readonly volumes: readonly Volume[];
+  readonly interfaces: readonly NetworkInterface[];
   readonly grant: Grant;
-  /** What the boot channel carries besides the boot token: planned before, so that all of it fits (delivery/plan.ts). */
-  readonly credentials: readonly (GivenCredential & SystemCredential)[];
+  /** What the boot channel carries besides Slicer's own: planned before, so that all of it fits (delivery/plan.ts). */
+  readonly credentials: readonly (GivenCredential & { readonly value: Secret })[];
+  readonly liveCredentials: readonly LiveCredential[];
   readonly tags: readonly string[];
   /** The script that the guest runs once. It is kept on tmpfs until the guest claims it. */
   readonly userdata?: Uint8Array;
@@ -94,7 +106,7 @@ export interface AttachRequest {
 
 /** What the guest is given besides secrets. Lives on tmpfs as long as the VM. */
 export interface GuestMaterial {
-  /** Absent for an attached VM, which has no boot channel that Slicer knows of. */
+  /** Absent where the VM has no boot channel, or none that Slicer knows of. */
   readonly bootToken?: Secret;
   /** Present while `userdata.state` is `waiting`. */
   readonly userdata?: Uint8Array;

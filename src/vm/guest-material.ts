@@ -2,12 +2,11 @@
 // and gone with the VM. A later daemon needs it to speak to the guest.
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { BOOT_TOKEN_BYTES } from '../delivery/plan.ts';
 import { Secret } from '../secret/secret.ts';
 import type { GuestMaterial } from './contract.ts';
 
-/** In hexadecimal twice as many. */
-const TOKEN_BYTES = BOOT_TOKEN_BYTES / 2;
+/** In hexadecimal 64, as plans have it. */
+const TOKEN_BYTES = 32;
 
 /** The boot token as the guest gets it: 64 hexadecimal digits in ASCII. */
 export function newBootToken(randomBytes: (count: number) => Uint8Array): Secret {
@@ -16,16 +15,21 @@ export function newBootToken(randomBytes: (count: number) => Uint8Array): Secret
 
 export async function writeMaterial(
   runtimeDirectory: string,
-  bootToken: Secret,
-  userdata: Uint8Array | undefined,
+  { bootToken, userdata }: GuestMaterial,
 ): Promise<void> {
-  await writeFile(bootTokenFile(runtimeDirectory), bootToken.reveal(), { mode: 0o600, flag: 'wx' });
+  if (bootToken !== undefined) await writeFile(bootTokenFile(runtimeDirectory), bootToken.reveal(), { mode: 0o600, flag: 'wx' });
   if (userdata !== undefined) await writeFile(userdataFile(runtimeDirectory), userdata, { mode: 0o600, flag: 'wx' });
 }
 
-export async function readMaterial(runtimeDirectory: string, userdataWaits: boolean): Promise<GuestMaterial> {
-  const bootToken = new Secret(await readFile(bootTokenFile(runtimeDirectory)));
-  return userdataWaits ? { bootToken, userdata: await readFile(userdataFile(runtimeDirectory)) } : { bootToken };
+/** Throws when something is not there that should be: a VM that has a boot token is never served without. */
+export async function readMaterial(
+  runtimeDirectory: string,
+  expected: { readonly bootToken: boolean; readonly userdata: boolean },
+): Promise<GuestMaterial> {
+  return {
+    ...(expected.bootToken ? { bootToken: new Secret(await readFile(bootTokenFile(runtimeDirectory))) } : {}),
+    ...(expected.userdata ? { userdata: await readFile(userdataFile(runtimeDirectory)) } : {}),
+  };
 }
 
 export async function removeUserdata(runtimeDirectory: string): Promise<void> {

@@ -2,11 +2,13 @@
 // that a launch, the death of a process and a deletion never interleave. What is on disk is written
 // before what it allows: the intent before the first process, the record before anybody relies on it.
 import { access, constants, rm } from 'node:fs/promises';
-import { fail } from '../errors/slicer-error.ts';
-import { BOOT_TOKEN_CREDENTIAL } from '../delivery/credential.ts';
-import { encodeOemStrings } from '../delivery/oem-strings.ts';
-import type { Secret } from '../secret/secret.ts';
-import type { Accelerator, VmmControl } from '../vmm/contract.ts';
+import { encodeBootItems, type BootItem } from '../delivery/boot-items.ts';
+import { BOOT_TOKEN_CREDENTIAL, HOST_PORT_CREDENTIAL } from '../delivery/credential.ts';
+import { bootChannelOf, type BootChannel, type GuestArch } from '../delivery/hypervisor.ts';
+import { fail, throwIfAny } from '../errors/slicer-error.ts';
+import { Secret } from '../secret/secret.ts';
+import type { Accelerator, Vmm, VmmControl, VmSpec } from '../vmm/contract.ts';
+import { bootSlotOf, vmmFor } from '../vmm/drivers.ts';
 import { readLastLines } from './console-log.ts';
 import type { GuestMaterial, LaunchedVm, LaunchHooks, LaunchRequest } from './contract.ts';
 import { readMaterial, removeUserdata, writeMaterial } from './guest-material.ts';
@@ -17,12 +19,14 @@ import type { RecordDirectory } from './record-directory.ts';
 import { makeRuntimeDirectory, socketsIn } from './runtime-directory.ts';
 import { endVm, startVm, type StartParts } from './start.ts';
 import { launchedVm } from './view.ts';
-import type { ProcessPoll, WatchedProcess } from './watched-process.ts';
+import { HOST_PORT } from '../wire/ports.ts';
+import { ENDED_WELL, type ProcessPoll, type WatchedProcess } from './watched-process.ts';
 
 /** What all VMs of a daemon share. */
-export interface MachineParts extends StartParts {
+export interface MachineParts extends Omit<StartParts, 'vmm'> {
   readonly programs: VmPrograms;
   readonly accelerator: Accelerator;
+  readonly arch: GuestArch;
   readonly records: RecordDirectory;
   readonly poll: ProcessPoll;
   readonly bootId: string;
@@ -62,6 +66,10 @@ export class Machine {
     return this.#record.guest_cid;
   }
 
+  get hostPort(): number | undefined {
+    return this.#record.host_port;
+  }
+
   get isRemoved(): boolean {
     return this.#removed;
   }
@@ -73,6 +81,14 @@ export class Machine {
 
   get snapshot(): LaunchedVm {
     return launchedVm(this.#record, this.#lastConsoleLines);
+  }
+
+  get #vmm(): Vmm {
+    return vmmFor(this.#record.vmm, this.#parts.programs);
+  }
+
+  get #bootChannel(): BootChannel | undefined {
+    return bootChannelOf(this.#record.vmm, this.#parts.arch);
   }
 
   get #directory(): string {
@@ -116,7 +132,7 @@ export class Machine {
       this.#watch(processes.filter(isAlive).map((identity) => this.#parts.poll.watch(identity)));
       try {
         const sockets = socketsIn(this.#record.runtime_directory);
-        this.#takeControl(await this.#parts.vmm.connect(sockets, AbortSignal.timeout(ADOPT_LIMIT_MS)));
+        this.#takeControl(await this.#vmm.connect(sockets, AbortSignal.timeout(ADOPT_LIMIT_MS)));
       } catch (error) {
         this.#parts.warn(`vm "${this.hostname}" runs, but its VMM does not answer: ${(error as Error).message}`);
       }
@@ -151,7 +167,9 @@ export class Machine {
     if (status !== 'starting' && status !== 'running') {
       throw fail('vm_not_running', `vm "${this.hostname}" is ${status}`);
     }
-    return readMaterial(runtime_directory, userdata.state === 'waiting');
+    return readMaterial(runtime_directory, {
+      bootToken: this.#bootChannel !== undefined, userdata: userdata.state === 'waiting',
+    });
   }
 
   userdataClaimed(): Promise<void> {
@@ -174,45 +192,62 @@ export class Machine {
   }
 
   async #checkParts(request: LaunchRequest): Promise<void> {
-    await checkPrograms(this.#parts.programs);
+    const usesKernelVsock = this.#record.host_port !== undefined;
+    await checkPrograms(this.#parts.programs, this.#record.vmm, usesKernelVsock);
     await checkReadable(request.kernel, 'kernel');
-    await checkReadable(request.initrd, 'initramfs');
+    if (request.initrd !== undefined) await checkReadable(request.initrd, 'initramfs');
+    for (const { path } of request.volumes) await checkReadable(path, 'disk');
     this.#launching.signal.throwIfAborted();
   }
 
   async #start(request: LaunchRequest, hooks: LaunchHooks): Promise<void> {
     const signal = this.#launching.signal;
-    const { accelerator } = this.#parts;
-    const bootToken = this.#parts.newBootToken();
-    const runtimeDirectory = this.#record.runtime_directory;
+    const { runtime_directory: runtimeDirectory, host_port: hostPort = HOST_PORT } = this.#record;
+    const channel = this.#bootChannel;
+    const bootToken = channel === undefined ? undefined : this.#parts.newBootToken();
+    const own = bootToken === undefined ? [] : [
+      { name: BOOT_TOKEN_CREDENTIAL, value: bootToken },
+      { name: HOST_PORT_CREDENTIAL, value: new Secret(Buffer.from(String(hostPort))) },
+    ];
+    const items = encodeBootItems(channel, [...own, ...request.credentials]);
+    const spec = this.#spec(request, items);
+    throwIfAny(this.#vmm.problems(spec));
     await makeRuntimeDirectory(runtimeDirectory, this.#parts.uid);
-    await writeMaterial(runtimeDirectory, bootToken, request.userdata);
+    await writeMaterial(runtimeDirectory, {
+      ...(bootToken === undefined ? {} : { bootToken }),
+      ...(request.userdata === undefined ? {} : { userdata: request.userdata }),
+    });
     await hooks.beforeStart(this.snapshot);
     signal.throwIfAborted();
 
-    const oemStrings = encodeOemStrings([{ name: BOOT_TOKEN_CREDENTIAL, value: bootToken }, ...request.credentials]);
     const { processes, control } = await startVm({
-      vmDirectory: this.#directory,
-      runtimeDirectory,
-      oemStrings,
-      spec: {
-        name: this.hostname,
-        cpus: request.cpus,
-        ramBytes: request.ramBytes,
-        kernel: request.kernel,
-        initrd: request.initrd,
-        cmdline: `slicer.hostname=${this.hostname} ${request.cmdline}`,
-        network: request.network,
-        accelerator,
-        guestCid: this.#record.guest_cid,
-        sockets: socketsIn(runtimeDirectory),
-        oemStringCount: oemStrings.length,
-      },
-    }, this.#parts, signal);
+      spec, values: items.map(({ value }) => value), vmDirectory: this.#directory, runtimeDirectory,
+    }, { ...this.#parts, vmm: this.#vmm }, signal);
     this.#takeControl(control);
     await this.#save({ status: 'running', processes: processes.map(({ identity }) => identity) });
     this.#watch(processes);
     this.#parts.changed(this.hostname);
+  }
+
+  #spec(request: LaunchRequest, items: readonly BootItem[]): VmSpec {
+    const { guest_cid: guestCid, host_port: hostPort, runtime_directory } = this.#record;
+    return {
+      name: this.hostname,
+      cpus: request.cpus,
+      ramBytes: request.ramBytes,
+      kernel: request.kernel,
+      ...(request.initrd === undefined ? {} : { initrd: request.initrd }),
+      cmdline: `slicer.hostname=${this.hostname} ${request.cmdline}`,
+      volumes: request.volumes,
+      shares: [],
+      interfaces: request.interfaces,
+      watchdog: false,
+      accelerator: this.#parts.accelerator,
+      guestCid,
+      vsock: hostPort === undefined ? { kind: 'vhost-device-vsock' } : { kind: 'kernel', hostPort },
+      sockets: socketsIn(runtime_directory),
+      bootSlots: items.map(bootSlotOf),
+    };
   }
 
   #takeControl(control: VmmControl): void {
@@ -232,13 +267,18 @@ export class Machine {
       this.#parts.warn(`the console log of vm "${this.hostname}" ${how}; it is no longer written`);
       return;
     }
-    // A VMM that ends because the guest powered off says so before its socket closes.
-    const poweredOff = role === 'vmm' && await this.#control?.ended;
+    const poweredOff = role === 'vmm' && await this.#hasPoweredOff(how);
     await this.#enqueue(async () => {
       if (this.#record.status !== 'running') return;
       if (poweredOff) await this.#end('stopped', 'the guest powered itself off');
       else await this.#end('failed', `its ${role === 'vmm' ? 'VMM' : 'VSOCK device'} ${how}`);
     }).catch((error: Error) => this.#parts.warn(`vm "${this.hostname}": ${error.message}`));
+  }
+
+  /** QEMU says so before its socket closes, the others by their exit code: unknown of one that was adopted. */
+  async #hasPoweredOff(how: string): Promise<boolean> {
+    if (this.#control === undefined) return false;
+    return this.#control.ended ?? how === ENDED_WELL;
   }
 
   /** Tells of the end first: clearing what is left can take seconds. */

@@ -1,13 +1,12 @@
 // The programs that a VM is made of, and where they are.
 import { access, constants } from 'node:fs/promises';
 import { delimiter, isAbsolute, join } from 'node:path';
+import type { VmmChoice } from '../delivery/hypervisor.ts';
 import { throwIfAny, type Problem } from '../errors/slicer-error.ts';
-import type { QemuPrograms } from '../vmm/qemu.ts';
+import type { VmmPrograms } from '../vmm/drivers.ts';
 
-/** Absolute paths. */
-export interface VmPrograms extends QemuPrograms {
-  /** The agent's binary for this machine, for its host mode that writes console logs. */
-  readonly agent: string;
+/** Absolute paths. The agent's binary is the one for this machine: its host modes write logs and relay VSOCK. */
+export interface VmPrograms extends VmmPrograms {
   /** util-linux's prlimit. */
   readonly prlimit: string;
 }
@@ -19,10 +18,19 @@ const HINTS: Readonly<Record<keyof VmPrograms, string>> = {
   prlimit: 'apt-get install util-linux',
 };
 
+/** What a VM on this VMM needs. */
+function neededBy({ hypervisor }: VmmChoice, usesKernelVsock: boolean): (keyof VmPrograms)[] {
+  const always = ['agent', 'prlimit'] as const;
+  switch (hypervisor) {
+    case 'qemu': return ['qemu', ...(usesKernelVsock ? [] : ['vhostDeviceVsock'] as const), ...always];
+    default: return [...always];
+  }
+}
+
 /** Throws missing_part with every program that is not there. */
-export async function checkPrograms(programs: VmPrograms): Promise<void> {
+export async function checkPrograms(programs: VmPrograms, vmm: VmmChoice, usesKernelVsock: boolean): Promise<void> {
   const problems: Problem[] = [];
-  for (const part of Object.keys(HINTS) as (keyof VmPrograms)[]) {
+  for (const part of neededBy(vmm, usesKernelVsock)) {
     if (await isExecutable(programs[part])) continue;
     problems.push({ code: 'missing_part', message: `no program at ${programs[part]}`, hint: HINTS[part] });
   }

@@ -1,6 +1,7 @@
 // A VM's record: what a later daemon needs to adopt or to clear it. No secret is in it. It is written
 // by Slicer and read back after any kind of crash, upgrade or repair by hand, so a schema reads it.
 import { z } from 'zod';
+import { HYPERVISORS, MACHINE_TYPES } from '../delivery/hypervisor.ts';
 import { fail } from '../errors/slicer-error.ts';
 import { GUEST_CID_MAX, GUEST_CID_MIN } from '../wire/ports.ts';
 import { parseSecretName } from '../secret/name.ts';
@@ -51,10 +52,16 @@ const launchedRecord = z.strictObject({
   cpus: count,
   ram_bytes: count,
   stop_grace_ms: count,
-  /** Absent in records of before there were any. */
+  /** Absent in records of before there was a choice. */
+  vmm: z.strictObject({ hypervisor: z.enum(HYPERVISORS), machine: z.enum(MACHINE_TYPES) }).default({ hypervisor: 'qemu', machine: 'q35' }),
+  /** What the firmware tables hold; absent in records of before there were any. */
   credentials: z.array(givenCredential).default([]),
+  /** What the live channel delivers as credentials. */
+  live_credentials: z.array(givenCredential.extend({ trim_newline: z.boolean() })).default([]),
   userdata,
   guest_cid: z.int().min(GUEST_CID_MIN).max(GUEST_CID_MAX),
+  /** The port of the host that the guest's agent dials, where the host's kernel has the VSOCK device. */
+  host_port: z.int().optional(),
   runtime_directory: z.string(),
   /** /proc/sys/kernel/random/boot_id: after a reboot of the machine its processes are other ones. */
   boot_id: z.string(),

@@ -62,7 +62,7 @@ export function socketsIn(runtimeDirectory: string): VmSockets {
   return {
     vsock: join(runtimeDirectory, 'vm.vsock'),
     vhost: join(runtimeDirectory, 'vhost.sock'),
-    control: join(runtimeDirectory, 'qmp.sock'),
+    control: join(runtimeDirectory, 'control.sock'),
   };
 }
 

@@ -2,7 +2,7 @@
 //
 //   1. the console's log, whose stdin is the stdout and stderr of all others
 //   2. what the VMM's driver plans: the VSOCK device, then the VMM
-//   3. the VMM's word, over its control socket, that it took its configuration
+//   3. the VMM's word, over its control socket, that it took its configuration and the guest starts
 //
 // All or nothing: when a step fails, what was started is ended before the error is thrown.
 import { open, readFile, unlink, type FileHandle } from 'node:fs/promises';
@@ -10,7 +10,7 @@ import { basename, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fail, SlicerError } from '../errors/slicer-error.ts';
 import type { Secret } from '../secret/secret.ts';
-import type { ProcessPlan, Vmm, VmmControl, VmSpec } from '../vmm/contract.ts';
+import type { InheritedDescriptor, ProcessPlan, Vmm, VmmControl, VmSpec } from '../vmm/contract.ts';
 import { readLastLines, startConsole, type ConsoleProcess } from './console-log.ts';
 import { endProcesses, waitForEnd } from './process-table.ts';
 import type { ProcessIdentity } from './record.ts';
@@ -24,7 +24,8 @@ const COMPLAINT_LINES = 5;
 
 export interface StartRequest {
   readonly spec: VmSpec;
-  readonly oemStrings: readonly Secret[];
+  /** One for each boot slot. */
+  readonly values: readonly Secret[];
   readonly vmDirectory: string;
   readonly runtimeDirectory: string;
 }
@@ -55,21 +56,22 @@ export async function startVm(request: StartRequest, parts: StartParts, signal: 
   let step = 'the console log';
   try {
     signal.throwIfAborted();
-    log = await startConsole(request.vmDirectory, parts.programs);
+    const plans = parts.vmm.plan(request.spec);
+    log = await startConsole(request.vmDirectory, parts.programs, plans.some(({ filtersStderr }) => filtersStderr));
     processes.push(log.process);
-    for (const plan of parts.vmm.plan(request.spec)) {
+    for (const plan of plans) {
       step = basename(plan.program);
       processes.push(await startPlanned(plan, request, parts, log));
       await Promise.race([waitForListener(plan.readySocket, attempt.signal), ...processes.map(failAtEnd)]);
     }
     const control = await Promise.race([
-      lateToFail(parts.vmm.connect(request.spec.sockets, attempt.signal)), ...processes.map(failAtEnd),
+      lateToFail(parts.vmm.boot(request.spec, request.values, attempt.signal)), ...processes.map(failAtEnd),
     ]);
-    log.sink.destroy();
+    log.release();
     return { processes, control };
   } catch (error) {
     attempt.abort();
-    log?.sink.destroy();
+    log?.release();
     await endVm(processes.map(({ identity }) => identity));
     signal.throwIfAborted();
     const complaints = await readLastLines(request.vmDirectory, COMPLAINT_LINES);
@@ -96,14 +98,12 @@ async function startPlanned(
 ): Promise<WatchedProcess> {
   const files: FileHandle[] = [];
   try {
-    for (const { index } of plan.descriptors) {
-      files.push(await openUnlinked(join(request.runtimeDirectory, 'oem-string'), request.oemStrings[index] as Secret));
-    }
+    for (const descriptor of plan.descriptors) files.push(await openInherited(descriptor, request));
     const { process } = await startProcess({
       role: plan.role,
       program: plan.program,
       argv: plan.argv,
-      stdio: ['ignore', log.sink, log.sink, ...files.map((file) => file.fd)],
+      stdio: ['ignore', log.sink, (plan.filtersStderr ? log.filteredSink : undefined) ?? log.sink, ...files.map((file) => file.fd)],
       vmDirectory: request.vmDirectory,
       prlimit: parts.programs.prlimit,
     });
@@ -111,6 +111,11 @@ async function startPlanned(
   } finally {
     for (const file of files) await file.close();
   }
+}
+
+function openInherited(descriptor: InheritedDescriptor, request: StartRequest): Promise<FileHandle> {
+  if (descriptor.kind === 'device') return open(descriptor.path, 'r+');
+  return openUnlinked(join(request.runtimeDirectory, 'boot-slot'), request.values[descriptor.index] as Secret);
 }
 
 /** A file that has no name any more when this resolves, open for reading: gone with its last reader. */

@@ -17,7 +17,9 @@ export function launchedVm(record: LaunchedRecord, lastConsoleLines: readonly st
     group: record.group,
     cpus: record.cpus,
     ramBytes: record.ram_bytes,
+    vmm: record.vmm,
     credentials: record.credentials,
+    liveCredentials: record.live_credentials.map(({ name, secret, trim_newline: trimNewline }) => ({ name, secret, trimNewline })),
     userdata: userdata.state === 'done' ? { state: 'done', exitCode: userdata.exit_code } : userdata,
     lastConsoleLines,
   };

@@ -2,9 +2,9 @@
 // a daemon before left running, and clears what others left half-started or half-ended.
 import { realpath } from 'node:fs/promises';
 import { resolve, join } from 'node:path';
+import type { GuestArch } from '../delivery/hypervisor.ts';
 import { fail, type SlicerError } from '../errors/slicer-error.ts';
 import type { Accelerator } from '../vmm/contract.ts';
-import { qemuVmm } from '../vmm/qemu.ts';
 import { GUEST_CID_MAX, GUEST_CID_MIN } from '../wire/ports.ts';
 import { readConsole } from './console-log.ts';
 import type { AttachRequest, AttachedVm, LaunchedVm, LaunchHooks, LaunchRequest, Vm, Vms } from './contract.ts';
@@ -26,6 +26,9 @@ export interface VmsOptions {
   readonly memoryDirectories: readonly string[];
   readonly programs: VmPrograms;
   readonly accelerator: Accelerator;
+  readonly arch: GuestArch;
+  /** Whether QEMU's guests have VSOCK from the host's kernel. */
+  readonly kernelVsock: boolean;
   /** How long a VM's processes may take until its VMM took its configuration; 60,000 by default. */
   readonly startLimitMs?: number;
   /** Milliseconds since 1970. */
@@ -38,6 +41,10 @@ export interface VmsOptions {
 const MIB = 1024 * 1024;
 const CPUS_MAX = 255;
 const START_LIMIT_MS = 60_000;
+
+/** Of three digits, so that what a plan reserves for it is exact; only a privileged process can have them. */
+const KERNEL_HOST_PORT_MIN = 102;
+const KERNEL_HOST_PORT_MAX = 999;
 
 /** Resolves when every VM on disk is adopted or cleared. Throws no_memory_file_system. */
 export async function openVms(options: VmsOptions): Promise<Vms> {
@@ -66,9 +73,9 @@ class OpenVms implements Vms {
     this.#records = records;
     this.#runtimeDirectory = runtimeDirectory;
     this.#parts = {
-      vmm: qemuVmm(options.programs),
       programs: options.programs,
       accelerator: options.accelerator,
+      arch: options.arch,
       startLimitMs: options.startLimitMs ?? START_LIMIT_MS,
       records,
       poll: this.#poll,
@@ -125,9 +132,12 @@ class OpenVms implements Vms {
       cpus: request.cpus,
       ram_bytes: request.ramBytes,
       stop_grace_ms: request.stopGraceMs,
+      vmm: { ...request.vmm },
       credentials: request.credentials.map(({ name, secret }) => ({ name, secret })),
+      live_credentials: request.liveCredentials.map(({ name, secret, trimNewline }) => ({ name, secret, trim_newline: trimNewline })),
       userdata: { state: request.userdata === undefined ? 'none' : 'waiting' },
       guest_cid: this.#freeCid(),
+      ...(this.#options.kernelVsock && request.vmm.hypervisor === 'qemu' ? { host_port: this.#freeHostPort() } : {}),
       runtime_directory: runtimeDirectory,
       boot_id: this.#parts.bootId,
       processes: [],
@@ -254,6 +264,17 @@ class OpenVms implements Vms {
     for (;;) {
       const drawn = Buffer.from(this.#options.randomBytes(4)).readUInt32LE();
       if (drawn >= GUEST_CID_MIN && drawn <= GUEST_CID_MAX && !taken.has(drawn)) return drawn;
+    }
+  }
+
+  /** Drawn at random, since other daemons of this machine have some too. A relay that finds its port taken fails the launch. */
+  #freeHostPort(): number {
+    const taken = new Set([...this.#machines.values()].map(({ hostPort }) => hostPort));
+    const count = KERNEL_HOST_PORT_MAX - KERNEL_HOST_PORT_MIN + 1;
+    if (taken.size > count / 2) throw fail('launch_failed', `more than ${count / 2} VMs of this daemon have a port of the kernel's VSOCK`);
+    for (;;) {
+      const drawn = KERNEL_HOST_PORT_MIN + Buffer.from(this.#options.randomBytes(4)).readUInt32LE() % count;
+      if (!taken.has(drawn)) return drawn;
     }
   }
 }

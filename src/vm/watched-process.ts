@@ -14,6 +14,8 @@ export interface WatchedProcess {
   readonly ended: Promise<string>;
 }
 
+export const ENDED_WELL = 'ended with exit code 0';
+
 export interface StartOptions {
   readonly role: ProcessRole;
   readonly program: string;
@@ -27,7 +29,7 @@ export interface StartOptions {
 }
 
 /** Resolves when the program was executed. Throws what spawn(2) says. */
-export async function startProcess(options: StartOptions): Promise<{ process: WatchedProcess; stdin: Writable | null }> {
+export async function startProcess(options: StartOptions): Promise<{ process: WatchedProcess; pipes: readonly (Writable | null)[] }> {
   const nothing = openSync('/dev/null', 'r+');
   const child = spawn(options.prlimit, ['--core=0', options.program, ...options.argv], {
     cwd: '/',
@@ -50,7 +52,8 @@ export async function startProcess(options: StartOptions): Promise<{ process: Wa
   child.unref();
   return {
     process: { identity: { role: options.role, pid: pid as number, start_time: startTime ?? 0 }, ended },
-    stdin: child.stdin,
+    // What this one writes and the process reads.
+    pipes: child.stdio as (Writable | null)[],
   };
 }
 

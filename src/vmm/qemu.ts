@@ -1,17 +1,22 @@
-// QEMU's q35 machine with a VSOCK device in a process of its own (vhost-device-vsock), so that the host
-// needs no kernel support for VSOCK. Everything that QEMU is not told to have is left out, and nothing
-// that it reads from the user's or the system's configuration changes that.
+// QEMU's q35 and microvm machines. VSOCK is a device in a process of its own (vhost-device-vsock), so that
+// the host needs no kernel support for it, or the kernel's with a relay in front. Everything that QEMU is
+// not told to have is left out, and nothing that it reads from the user's or the system's configuration
+// changes that.
+import type { MachineType } from '../delivery/hypervisor.ts';
+import type { Problem } from '../errors/slicer-error.ts';
+import type { InheritedDescriptor, ProcessPlan, Vmm, VmSpec } from './contract.ts';
+import { deviceArgv, MIB, optionValue } from './qemu-devices.ts';
 import { connectQmp } from './qmp.ts';
-import type { ProcessPlan, Vmm, VmSpec } from './contract.ts';
 
 export interface QemuPrograms {
   /** Absolute path of `qemu-system-x86_64`. */
   readonly qemu: string;
   /** Absolute path of `vhost-device-vsock`, 0.3.0 or newer. */
   readonly vhostDeviceVsock: string;
+  /** The agent's binary, for its host mode that relays the kernel's VSOCK. */
+  readonly agent: string;
 }
 
-const MIB = 1024 * 1024;
 const FIRST_INHERITED = 3;
 
 /**
@@ -20,30 +25,61 @@ const FIRST_INHERITED = 3;
  */
 const CPU = { kvm: 'host', tcg: 'qemu64,-cx16,+rdrand' } as const;
 
-export function qemuVmm(programs: QemuPrograms): Vmm {
+const MACHINE: Record<MachineType, string> = {
+  // With the 64-bit entry point SeaBIOS cuts a large table short in silence.
+  q35: 'smbios-entry-point-type=32,usb=off,vmport=off',
+  // ACPI: how the guest finds fw_cfg and the virtio devices, and how it is powered off.
+  microvm: 'acpi=on,pcie=off,usb=off,auto-kernel-cmdline=off',
+};
+
+/** QEMU aborts when there are more files than slots; its own take fewer than this. */
+const OWN_FW_CFG_FILES = 32;
+
+export function qemuVmm(machine: MachineType, programs: QemuPrograms): Vmm {
   return {
-    plan: (spec) => [vsockProcess(programs.vhostDeviceVsock, spec), qemuProcess(programs.qemu, spec)],
+    problems: (spec) => problems(machine, spec),
+    plan: (spec) => [vsockProcess(programs, spec), qemuProcess(machine, programs.qemu, spec)],
+    boot: async ({ sockets, balloon, ramBytes }, _values, signal) => {
+      const control = await connectQmp(sockets.control, signal);
+      // QEMU's balloon is told what the guest keeps.
+      if (balloon !== undefined && balloon.sizeBytes > 0) await control.setBalloon(ramBytes - balloon.sizeBytes);
+      return control;
+    },
     connect: (sockets, signal) => connectQmp(sockets.control, signal),
   };
 }
 
-function vsockProcess(program: string, spec: VmSpec): ProcessPlan {
+function problems(machine: MachineType, spec: VmSpec): Problem[] {
+  const lacks = (what: string, hint: string): Problem =>
+    ({ code: 'invalid_request', message: `QEMU ${machine} has no ${what}, which vm "${spec.name}" asks for`, hint });
+  const wrongSlots = spec.bootSlots.some(({ form }) => form !== (machine === 'q35' ? 'oem-string' : 'fw-cfg'));
+  return [
+    ...(machine === 'microvm' && spec.watchdog ? [lacks('watchdog', 'use machine: q35')] : []),
+    ...(wrongSlots ? [lacks(machine === 'q35' ? 'fw_cfg credentials' : 'SMBIOS', `use machine: ${machine === 'q35' ? 'microvm' : 'q35'}`)] : []),
+  ];
+}
+
+function vsockProcess(programs: QemuPrograms, { guestCid, vsock, sockets }: VmSpec): ProcessPlan {
+  const common = { role: 'vsock', descriptors: [], filtersStderr: false } as const;
+  if (vsock.kind === 'kernel') {
+    return {
+      ...common,
+      program: programs.agent,
+      argv: ['vsock', '--cid', String(guestCid), '--port', String(vsock.hostPort), '--uds-path', sockets.vsock],
+      readySocket: sockets.vsock,
+    };
+  }
   return {
-    role: 'vsock',
-    program,
-    argv: [
-      '--guest-cid', String(spec.guestCid),
-      '--socket', spec.sockets.vhost,
-      '--uds-path', spec.sockets.vsock,
-    ],
-    descriptors: [],
-    readySocket: spec.sockets.vhost,
+    ...common,
+    program: programs.vhostDeviceVsock,
+    argv: ['--guest-cid', String(guestCid), '--socket', sockets.vhost, '--uds-path', sockets.vsock],
+    readySocket: sockets.vhost,
   };
 }
 
-function qemuProcess(program: string, spec: VmSpec): ProcessPlan {
-  const memory = `${spec.ramBytes / MIB}M`;
-  const oemStrings = Array.from({ length: spec.oemStringCount }, (_, index) => index);
+function qemuProcess(machine: MachineType, program: string, spec: VmSpec): ProcessPlan {
+  const descriptors: InheritedDescriptor[] = spec.bootSlots.map((_, index) => ({ kind: 'boot-slot', index }));
+  const inherit = (descriptor: InheritedDescriptor): number => FIRST_INHERITED + descriptors.push(descriptor) - 1;
   return {
     role: 'vmm',
     program,
@@ -53,43 +89,37 @@ function qemuProcess(program: string, spec: VmSpec): ProcessPlan {
       '-display', 'none',
       // spawn=deny and its like: a guest that breaks out of QEMU can start nothing and raise nothing.
       '-sandbox', 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny',
-      // With the 64-bit entry point SeaBIOS cuts a large table short in silence.
-      '-machine', `q35,accel=${spec.accelerator},memory-backend=memory,smbios-entry-point-type=32,`
-        + 'usb=off,vmport=off,dump-guest-core=off',
+      '-machine', `${machine},accel=${spec.accelerator},memory-backend=memory,${MACHINE[machine]},dump-guest-core=off`,
       '-cpu', CPU[spec.accelerator],
       '-smp', String(spec.cpus),
-      '-m', memory,
-      // vhost-user: the VSOCK device's process maps the guest's memory.
-      '-object', `memory-backend-memfd,id=memory,size=${memory},share=on`,
+      '-m', `${spec.ramBytes / MIB}M`,
+      // vhost-user: the processes of VSOCK device and shares map the guest's memory.
+      '-object', `memory-backend-memfd,id=memory,size=${spec.ramBytes / MIB}M,share=on`,
       '-kernel', spec.kernel,
-      '-initrd', spec.initrd,
+      ...(spec.initrd === undefined ? [] : ['-initrd', spec.initrd]),
       '-append', spec.cmdline,
-      // Read once while QEMU starts, from files that have no name any more.
-      ...oemStrings.flatMap((index) => ['-smbios', `type=11,path=/dev/fd/${FIRST_INHERITED + index}`]),
+      ...bootSlotArgv(spec),
       // stdout is the console's log, stdin is /dev/null.
       '-chardev', 'stdio,id=console,signal=off',
       '-serial', 'chardev:console',
       '-chardev', `socket,id=control,path=${optionValue(spec.sockets.control)},server=on,wait=off`,
       '-mon', 'chardev=control,mode=control',
-      // Behind a port, so that the device can be taken out and put back while the guest runs.
-      '-chardev', `socket,id=vsock,path=${optionValue(spec.sockets.vhost)}`,
-      '-device', 'pcie-root-port,id=vsock-port,chassis=1,slot=1',
-      '-device', 'vhost-user-vsock-pci,id=vsock-device,chardev=vsock,bus=vsock-port',
-      '-object', 'rng-builtin,id=rng',
-      '-device', 'virtio-rng-pci,rng=rng',
-      ...(spec.network === 'user' ? networkArgv() : []),
+      ...deviceArgv(machine, spec, inherit),
     ],
-    descriptors: oemStrings.map((index) => ({ kind: 'oem-string', index })),
+    descriptors,
     readySocket: spec.sockets.control,
+    filtersStderr: false,
   };
 }
 
-/** Outgoing connections through QEMU's own network stack (slirp). No option ROM: nothing boots from it. */
-function networkArgv(): string[] {
-  return ['-netdev', 'user,id=network', '-device', 'virtio-net-pci,netdev=network,romfile='];
-}
-
-/** A value inside QEMU's comma-separated options: a comma is written twice (qemu(1), "-drive"). */
-function optionValue(value: string): string {
-  return value.replaceAll(',', ',,');
+/** Read once while QEMU starts, from files that have no name any more. */
+function bootSlotArgv({ bootSlots }: VmSpec): string[] {
+  const files = bootSlots.flatMap((slot, index) => {
+    const path = `/dev/fd/${FIRST_INHERITED + index}`;
+    return slot.form === 'oem-string'
+      ? ['-smbios', `type=11,path=${path}`]
+      : ['-fw_cfg', `name=${optionValue(slot.name)},file=${path}`];
+  });
+  const usesFiles = bootSlots.some(({ form }) => form === 'fw-cfg');
+  return usesFiles ? ['-global', `fw_cfg_io.x-file-slots=${bootSlots.length + OWN_FW_CFG_FILES}`, ...files] : files;
 }

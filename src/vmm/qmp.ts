@@ -21,8 +21,13 @@ interface Waiting {
   reject(error: Error): void;
 }
 
+export interface QmpControl extends VmmControl {
+  /** Resolves when QEMU asked the guest to keep so much memory, in bytes. */
+  setBalloon(bytes: number): Promise<void>;
+}
+
 /** Throws launch_failed when QEMU closes, breaks the protocol or refuses; `signal`'s reason when it aborts. */
-export async function connectQmp(path: string, signal: AbortSignal): Promise<VmmControl> {
+export async function connectQmp(path: string, signal: AbortSignal): Promise<QmpControl> {
   signal.throwIfAborted();
   const socket = connect(path);
   const abort = (): void => void socket.destroy(signal.reason as Error);
@@ -34,6 +39,7 @@ export async function connectQmp(path: string, signal: AbortSignal): Promise<Vmm
     await connection.execute('query-status');
     return {
       powerButton: () => connection.execute('system_powerdown'),
+      setBalloon: (value) => connection.execute('balloon', { value }),
       ended: connection.ended,
       onReset: (listener) => connection.onReset(listener),
       close: () => void socket.destroy(),
@@ -76,12 +82,12 @@ class QmpConnection {
     this.#reset = listener;
   }
 
-  execute(command: string): Promise<void> {
+  execute(command: string, options?: object): Promise<void> {
     const id = String(this.#lastId += 1);
     return new Promise((resolve, reject) => {
       if (this.#socket.destroyed) return reject(fail('vm_not_running', 'qemu closed its control socket'));
       this.#waiting.set(id, { resolve, reject });
-      this.#socket.write(`${JSON.stringify({ execute: command, id })}\r\n`);
+      this.#socket.write(`${JSON.stringify({ execute: command, arguments: options, id })}\r\n`);
     });
   }
 

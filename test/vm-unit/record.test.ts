@@ -17,7 +17,9 @@ const launched: LaunchedRecord = {
   cpus: 2,
   ram_bytes: 512 * 1024 * 1024,
   stop_grace_ms: 0,
+  vmm: { hypervisor: 'cloud-hypervisor', machine: 'q35' },
   credentials: [{ name: 'API_KEY', secret: 'api-key' as SecretName }],
+  live_credentials: [{ name: 'DB', secret: 'db' as SecretName, trim_newline: true }],
   userdata: { state: 'done', exit_code: 3 },
   guest_cid: 4711,
   runtime_directory: '/run/slicer-0/0123abcd/web-1',
@@ -33,10 +35,12 @@ test('a record comes back as it was written', () => {
   assert.deepEqual(decodeRecord(encodeRecord(attached), 'mine'), attached);
 });
 
-test('a record of before there were credentials has none', () => {
-  const { credentials, ...before } = launched;
-  assert.equal(credentials.length, 1);
-  assert.deepEqual(decodeRecord(JSON.stringify(before), 'web-1'), { ...launched, credentials: [] });
+test('a record of before there were credentials and VMMs has none, and is a q35', () => {
+  const { credentials, live_credentials, vmm, ...before } = launched;
+  assert.deepEqual([credentials.length, live_credentials.length, vmm.hypervisor], [1, 1, 'cloud-hypervisor']);
+  assert.deepEqual(decodeRecord(JSON.stringify(before), 'web-1'), {
+    ...launched, credentials: [], live_credentials: [], vmm: { hypervisor: 'qemu', machine: 'q35' },
+  });
 });
 
 const damage: [string, unknown, string][] = [

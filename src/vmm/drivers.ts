@@ -1,0 +1,17 @@
+// Which driver runs a VM.
+import type { BootItem } from '../delivery/boot-items.ts';
+import type { VmmChoice } from '../delivery/hypervisor.ts';
+import type { BootSlot, Vmm } from './contract.ts';
+import { qemuVmm, type QemuPrograms } from './qemu.ts';
+
+/** Absolute paths. */
+export type VmmPrograms = QemuPrograms;
+
+export function vmmFor({ machine }: VmmChoice, programs: VmmPrograms): Vmm {
+  return qemuVmm(machine, programs);
+}
+
+/** The slot that takes an item: all of it but the value. */
+export function bootSlotOf(item: BootItem): BootSlot {
+  return item.form === 'oem-string' ? { form: 'oem-string' } : { form: 'fw-cfg', name: item.name };
+}

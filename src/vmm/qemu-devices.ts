@@ -1,0 +1,71 @@
+// The devices of a QEMU VM. On q35 virtio devices are on PCI, on microvm on MMIO; their names differ by
+// that alone.
+import { createHash } from 'node:crypto';
+import type { MachineType } from '../delivery/hypervisor.ts';
+import type { InheritedDescriptor, NetworkInterface, VmSpec } from './contract.ts';
+
+export const MIB = 1024 * 1024;
+
+/** `inherit`: makes the process inherit a descriptor, and says which number it has there. */
+export function deviceArgv(machine: MachineType, spec: VmSpec, inherit: (descriptor: InheritedDescriptor) => number): string[] {
+  const bus = machine === 'q35' ? 'pci' : 'device';
+  return [
+    ...vsockArgv(machine, spec),
+    '-object', 'rng-builtin,id=rng',
+    '-device', `virtio-rng-${bus},rng=rng`,
+    ...spec.volumes.flatMap(({ path, readOnly }, index) => [
+      '-blockdev', `driver=raw,node-name=volume-${index},read-only=${onOff(readOnly)},file.driver=file,file.filename=${optionValue(path)}`,
+      '-device', `virtio-blk-${bus},drive=volume-${index}`,
+    ]),
+    ...spec.shares.flatMap(({ tag, socket }, index) => [
+      '-chardev', `socket,id=share-${index},path=${optionValue(socket)}`,
+      '-device', `vhost-user-fs-${bus},chardev=share-${index},tag=${optionValue(tag)}`,
+    ]),
+    ...spec.interfaces.flatMap((network, index) => [
+      '-netdev', netdev(network, `network-${index}`, inherit),
+      // No option ROM: nothing boots from it.
+      '-device', `virtio-net-${bus},netdev=network-${index},mac=${network.mac ?? macOf(spec.name, index)}${machine === 'q35' ? ',romfile=' : ''}`,
+    ]),
+    ...(spec.balloon === undefined ? [] : ['-device',
+      `virtio-balloon-${bus},deflate-on-oom=${onOff(spec.balloon.deflateOnOom)},free-page-reporting=${onOff(spec.balloon.freePageReporting)}`]),
+    ...(spec.watchdog ? ['-device', 'i6300esb', '-action', 'watchdog=reset'] : []),
+  ];
+}
+
+function vsockArgv(machine: MachineType, { vsock, guestCid, sockets }: VmSpec): string[] {
+  // Behind a port, so that the device can be taken out and put back while the guest runs.
+  const port = machine === 'q35' ? ['-device', 'pcie-root-port,id=vsock-port,chassis=1,slot=1'] : [];
+  const place = machine === 'q35' ? ['-pci', ',bus=vsock-port'] : ['-device', ''];
+  const device = (kind: string, options: string): string => `${kind}${place[0]},id=vsock-device,${options}${place[1]}`;
+  if (vsock.kind === 'kernel') return [...port, '-device', device('vhost-vsock', `guest-cid=${guestCid}`)];
+  return [
+    '-chardev', `socket,id=vsock,path=${optionValue(sockets.vhost)}`,
+    ...port,
+    '-device', device('vhost-user-vsock', 'chardev=vsock'),
+  ];
+}
+
+function netdev(network: NetworkInterface, id: string, inherit: (descriptor: InheritedDescriptor) => number): string {
+  switch (network.kind) {
+    // QEMU's own network stack (slirp).
+    case 'user': return `user,id=${id}`;
+    case 'tap': return `tap,id=${id},ifname=${optionValue(network.name)},script=no,downscript=no`;
+    case 'macvtap': return `tap,id=${id},fd=${inherit({ kind: 'device', path: network.device })}`;
+  }
+}
+
+/**
+ * QEMU would give the first interface of every VM the same address. Locally administered (IEEE 802, the
+ * second bit of the first octet), in the range that QEMU and others use for VMs.
+ */
+function macOf(name: string, index: number): string {
+  const digits = createHash('sha256').update(`${name} ${index}`).digest('hex');
+  return `52:54:00:${digits.slice(0, 2)}:${digits.slice(2, 4)}:${digits.slice(4, 6)}`;
+}
+
+const onOff = (choice: boolean): string => (choice ? 'on' : 'off');
+
+/** A value inside QEMU's comma-separated options: a comma is written twice (qemu(1), "-drive"). */
+export function optionValue(value: string): string {
+  return value.replaceAll(',', ',,');
+}
