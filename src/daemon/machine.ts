@@ -46,6 +46,7 @@ export const thisMachine: Machine = {
 async function programs(path: string): Promise<VmPrograms> {
   return {
     qemu: await findProgram('qemu-system-x86_64', path) ?? '/usr/bin/qemu-system-x86_64',
+    firecracker: await findProgram('firecracker', path) ?? '/usr/bin/firecracker',
     prlimit: await findProgram('prlimit', path) ?? '/usr/bin/prlimit',
     vhostDeviceVsock: found(findVhostDeviceVsock, '/usr/bin/vhost-device-vsock'),
     agent: found(() => findAgent(GUEST_ARCH), `slicer-agent-${GUEST_ARCH}`),

@@ -2,12 +2,16 @@
 import type { BootItem } from '../delivery/boot-items.ts';
 import type { VmmChoice } from '../delivery/hypervisor.ts';
 import type { BootSlot, Vmm } from './contract.ts';
+import { firecrackerVmm } from './firecracker.ts';
 import { qemuVmm, type QemuPrograms } from './qemu.ts';
 
 /** Absolute paths. */
-export type VmmPrograms = QemuPrograms;
+export interface VmmPrograms extends QemuPrograms {
+  readonly firecracker: string;
+}
 
-export function vmmFor({ machine }: VmmChoice, programs: VmmPrograms): Vmm {
+export function vmmFor({ hypervisor, machine }: VmmChoice, programs: VmmPrograms): Vmm {
+  if (hypervisor === 'firecracker') return firecrackerVmm(programs.firecracker);
   return qemuVmm(machine, programs);
 }
 

@@ -33,6 +33,7 @@ export async function realPrograms(): Promise<VmPrograms> {
   const path = process.env['PATH'] ?? '';
   return {
     qemu: await findProgram('qemu-system-x86_64', path) as string,
+    firecracker: await findProgram('firecracker', path) ?? '/usr/bin/firecracker',
     prlimit: await findProgram('prlimit', path) as string,
     vhostDeviceVsock: await ensureVhostDeviceVsock(),
     agent: findAgent(HOST_ARCH),
