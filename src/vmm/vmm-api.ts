@@ -3,12 +3,13 @@
 // the request's body, and of the answer only what `printable` leaves. The VMM is not trusted further
 // than to run its VM: its answer is bounded, and what is no answer ends the request.
 import { request, type IncomingMessage } from 'node:http';
-import { fail, type SlicerError } from '../errors/slicer-error.ts';
+import { fail } from '../errors/slicer-error.ts';
 
 /** MAX_PAYLOAD_SIZE of the micro_http crate, which Cloud Hypervisor (through v53) and Firecracker serve their APIs with. */
 export const REQUEST_MAX_BYTES = 51_200;
 
-const ANSWER_MAX_BYTES = 64 * 1024;
+/** What is read of an answer. */
+export const ANSWER_MAX_BYTES = 64 * 1024;
 const QUOTE_MAX_CHARACTERS = 200;
 const REDACTED = '[redacted]';
 
@@ -28,19 +29,35 @@ export async function vmmRequest(
 ): Promise<unknown> {
   signal.throwIfAborted();
   const what = `${method} ${path}`;
-  const bytes = body === undefined ? undefined : Buffer.from(JSON.stringify(body));
-  if (bytes !== undefined && bytes.length > REQUEST_MAX_BYTES) {
-    throw fail('launch_failed', `the body of ${what} is ${bytes.length} bytes; the VMM takes ${REQUEST_MAX_BYTES}`);
-  }
+  const bytes = body === undefined ? undefined : encodeBody(what, body);
   try {
     const answer = await send(socket, method, path, bytes, signal);
-    const text = await readAnswer(answer, what);
-    const status = answer.statusCode as number;
-    if (status < 200 || status > 299) throw refused(what, status, text);
-    return text === '' ? undefined : parseAnswer(what, text);
+    return takeAnswer(what, answer.statusCode as number, await readAnswer(answer, what));
   } catch (error) {
     signal.throwIfAborted();
     throw withoutPayload(error as Error, what);
+  }
+}
+
+/** The JSON that a request sends. `what`: method and path. Throws launch_failed for more than 51,200 bytes. */
+export function encodeBody(what: string, body: object): Buffer {
+  const bytes = Buffer.from(JSON.stringify(body));
+  if (bytes.length <= REQUEST_MAX_BYTES) return bytes;
+  throw fail('launch_failed', `the body of ${what} is ${bytes.length} bytes; the VMM takes ${REQUEST_MAX_BYTES}`);
+}
+
+/** What a whole answer says: its JSON, undefined where it has none. Throws launch_failed unless it is a 2xx one. */
+export function takeAnswer(what: string, status: number, text: string): unknown {
+  if (status < 200 || status > 299) {
+    const said = printable(text);
+    throw fail('launch_failed', `the VMM answered ${what} with status ${status}${said === '' ? '' : `: ${said}`}`);
+  }
+  if (text === '') return undefined;
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    // A parser's message quotes what it could not parse.
+    throw fail('launch_failed', `the VMM answered ${what} with ${text.length} characters that are no JSON`);
   }
 }
 
@@ -88,20 +105,6 @@ async function readAnswer(answer: IncomingMessage, what: string): Promise<string
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString('utf8');
-}
-
-function parseAnswer(what: string, text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    // A parser's message quotes what it could not parse.
-    throw fail('launch_failed', `the VMM answered ${what} with ${text.length} characters that are no JSON`);
-  }
-}
-
-function refused(what: string, status: number, text: string): SlicerError {
-  const said = printable(text);
-  return fail('launch_failed', `the VMM answered ${what} with status ${status}${said === '' ? '' : `: ${said}`}`);
 }
 
 /** Node's errors quote paths, and those of its HTTP parser hold the bytes that it read. */

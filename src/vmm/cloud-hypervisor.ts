@@ -1,0 +1,103 @@
+// Cloud Hypervisor (v53), configured over its API socket: its command line holds the socket's path and
+// nothing else, since every user of the host can read that. No option makes it more talkative: with `-v` it
+// logs its whole configuration. Its standard error is filtered all the same, as some of its errors quote
+// what they could not use; seccomp is on by default. It is not trusted further than to run its VM.
+//
+// It ends with exit code 0 when the guest powers off, and also when somebody ends it by SIGTERM or one of
+// its own threads fails: the last lines of the log tell which. A guest that resets its machine, or whose
+// watchdog does, gets a new one in the same process, which the API says nothing of; the guest's VSOCK
+// connections end, and its socket is there again at once.
+import { open, readFile, type FileHandle } from 'node:fs/promises';
+import { z } from 'zod';
+import type { GuestArch } from '../delivery/hypervisor.ts';
+import { fail } from '../errors/slicer-error.ts';
+import { addedInterfaces, cloudHypervisorConfig, cloudHypervisorProblems, netConfig } from './cloud-hypervisor-config.ts';
+import type { NetworkInterface, ProcessPlan, Vmm, VmmControl, VmSpec } from './contract.ts';
+import { putWithDescriptors } from './descriptor-request.ts';
+import { vmmRequest } from './vmm-api.ts';
+
+/** Absolute paths. */
+export interface CloudHypervisorPrograms {
+  readonly cloudHypervisor: string;
+  /** The agent's binary, for its host mode that sends descriptors. */
+  readonly agent: string;
+}
+
+/** How long a Cloud Hypervisor that runs may take to pass on the power button. */
+const BUTTON_LIMIT_MS = 5_000;
+
+const API = '/api/v1';
+
+/** VmmPingResponse in vmm/src/api/mod.rs: all that is asked of one that runs. `vm.info` would tell the OEM strings. */
+const ping = z.object({ version: z.string(), pid: z.number() });
+
+/** `arch`: of the host, and so of the guest. */
+export function cloudHypervisorVmm(programs: CloudHypervisorPrograms, arch: GuestArch): Vmm {
+  return {
+    problems: (spec) => cloudHypervisorProblems(spec, arch),
+    plan: (spec) => [vmmProcess(programs.cloudHypervisor, spec)],
+    boot: async (spec, values, signal) => {
+      const { control } = spec.sockets;
+      await vmmRequest(control, 'PUT', `${API}/vm.create`, cloudHypervisorConfig(spec, values), signal);
+      for (const network of addedInterfaces(spec)) await addInterface(programs.agent, spec, network, signal);
+      await vmmRequest(control, 'PUT', `${API}/vm.boot`, undefined, signal);
+      return controlOf(control);
+    },
+    connect: async ({ control }, signal) => {
+      if (!ping.safeParse(await vmmRequest(control, 'GET', `${API}/vmm.ping`, undefined, signal)).success) {
+        throw fail('launch_failed', 'what listens on the control socket is no Cloud Hypervisor');
+      }
+      return controlOf(control);
+    },
+  };
+}
+
+function vmmProcess(program: string, { sockets }: VmSpec): ProcessPlan {
+  return {
+    role: 'vmm',
+    program,
+    argv: ['--api-socket', `path=${optionValue(sockets.control)}`],
+    descriptors: [],
+    readySocket: sockets.control,
+    filtersStderr: true,
+  };
+}
+
+/** Cloud Hypervisor takes a macvtap by descriptors, one for each pair of queues, and these only once the VM is created. */
+async function addInterface(agent: string, spec: VmSpec, network: NetworkInterface, signal: AbortSignal): Promise<void> {
+  const path = `${API}/vm.add-net`;
+  if (network.kind !== 'macvtap') {
+    await vmmRequest(spec.sockets.control, 'PUT', path, netConfig(network, spec.cpus), signal);
+    return;
+  }
+  const files: FileHandle[] = [];
+  try {
+    // It passes on no frame for another address than its own.
+    const mac = network.mac ?? (await readFile(`/sys/class/net/${network.name}/address`, 'latin1')).trim();
+    while (files.length < spec.cpus) files.push(await open(network.device, 'r+'));
+    const body = netConfig(network, spec.cpus, mac);
+    await putWithDescriptors(agent, spec.sockets.control, path, body, files.map(({ fd }) => fd), signal);
+  } catch (error) {
+    const { code = '' } = error as NodeJS.ErrnoException;
+    if (!/^E[A-Z]+$/.test(code)) throw error;
+    throw fail('launch_failed', `macvtap ${JSON.stringify(network.name)} with ${network.device} can't be opened: ${code}`);
+  } finally {
+    for (const file of files) await file.close();
+  }
+}
+
+function controlOf(socket: string): VmmControl {
+  return {
+    powerButton: async () => {
+      await vmmRequest(socket, 'PUT', `${API}/vm.power-button`, undefined, AbortSignal.timeout(BUTTON_LIMIT_MS));
+    },
+    onReset: () => undefined,
+    // Each request has a connection of its own.
+    close: () => undefined,
+  };
+}
+
+/** A value inside Cloud Hypervisor's comma-separated options (option_parser): in quotes, in which a quote is written twice. */
+function optionValue(value: string): string {
+  return /[,"[\]]|^\s|\s$/.test(value) ? `"${value.replaceAll('"', '""')}"` : value;
+}
