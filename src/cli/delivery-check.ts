@@ -1,23 +1,32 @@
-// What a launch of a configuration's host groups would deliver, asked of the function that launches.
+// What a launch would deliver, asked of the function that launches. Needs no daemon.
 import type { Config, HostGroup } from '../config/config.ts';
-import { planDelivery, type DeliveryPlan } from '../delivery/plan.ts';
+import type { GuestArch } from '../delivery/hypervisor.ts';
+import { planDelivery, type DeliveryPlan, type DeliveryVm, type KnownSecrets } from '../delivery/plan.ts';
 import type { Problem } from '../errors/slicer-error.ts';
 import { readStore, type StoreReading } from '../store/read-store.ts';
+
+/** No VMM runs another than the host's here. */
+export const GUEST_ARCH: GuestArch = process.arch === 'arm64' ? 'aarch64' : 'x86_64';
 
 export interface CheckedPlan extends DeliveryPlan {
   /** What a launch would refuse and is no fault of the configuration: secrets that are not there yet. */
   readonly warnings: readonly string[];
 }
 
-export function planGroup({ name, ramBytes, secrets, credentials }: HostGroup, store: StoreReading): CheckedPlan {
-  const plan = planDelivery({ label: `host group "${name}"`, ramBytes, grant: secrets, credentials }, store.secrets);
+/** `known` undefined: nothing of the sources is known, which one warning of the caller's says. */
+export function checkDelivery(vm: DeliveryVm, known: KnownSecrets | undefined): CheckedPlan {
+  const plan = planDelivery(vm, known ?? new Map());
   const isMissing = ({ code }: Problem): boolean => code === 'secret_not_found';
   return {
     ...plan,
     problems: plan.problems.filter((problem) => !isMissing(problem)),
-    // Where nothing of the store is known, one warning says so.
-    warnings: store.problem === undefined ? plan.problems.filter(isMissing).map(warningText) : [],
+    warnings: known === undefined ? [] : plan.problems.filter(isMissing).map(warningText),
   };
+}
+
+export function planGroup({ name, vmm, ramBytes, secrets, credentials }: HostGroup, store: StoreReading): CheckedPlan {
+  const vm = { label: `host group "${name}"`, vmm, arch: GUEST_ARCH, ramBytes, grant: secrets, credentials, oemStrings: [] };
+  return checkDelivery(vm, store.problem === undefined ? store.secrets : undefined);
 }
 
 /** The store that the plans of a configuration are made of, with what to warn of: groups that name no secret need none. */
@@ -27,4 +36,4 @@ export function storeOf(config: Config): StoreReading & { readonly warnings: rea
   return { ...store, warnings: store.problem !== undefined && namesAny ? [`${store.problem}; sizes are not known`] : [] };
 }
 
-const warningText = ({ message, hint }: Problem): string => (hint === undefined ? message : `${message}; ${hint}`);
+export const warningText = ({ message, hint }: Problem): string => (hint === undefined ? message : `${message}; ${hint}`);

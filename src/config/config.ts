@@ -1,5 +1,6 @@
 // A configuration after it was read and checked: defaults filled in, sizes in bytes, paths absolute.
 import type { CredentialWish } from '../delivery/credential.ts';
+import type { VmmChoice } from '../delivery/hypervisor.ts';
 import type { Grant } from '../secret/grant.ts';
 
 export type ImageChoice =
@@ -22,10 +23,13 @@ export interface HostGroup {
   readonly image: ImageChoice;
   /** The kernel for an image of one's own; undefined for that of the tiny image, which it always has. */
   readonly kernelFile: string | undefined;
+  /** What runs a VM whose launch names no other. */
+  readonly vmm: VmmChoice;
+  /** `user` with QEMU alone. */
   readonly network: 'none' | 'user';
   /** What a VM gets whose launch names no secrets. */
   readonly secrets: Grant;
-  /** What a VM gets as systemd credentials at boot whose launch names none; names are right and unique. */
+  /** What a VM gets as systemd credentials whose launch names none; names are right and unique. */
   readonly credentials: readonly CredentialWish[];
   readonly tags: readonly string[];
 }
@@ -58,6 +62,5 @@ export interface Config {
   /** At least one, in the order of the file; names are unique. */
   readonly hostGroups: readonly HostGroup[];
   readonly secretsDir: string;
-  readonly hypervisor: 'qemu';
   readonly api: ApiConfig;
 }

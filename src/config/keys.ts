@@ -15,11 +15,11 @@ const CONFIG: KeyTable = {
 const GROUP: KeyTable = {
   place: 'a host group',
   keys: [
-    'name', 'count', 'vcpu', 'ram_gb', 'ram_mb', 'ram_bytes', 'userdata', 'userdata_file', 'image', 'network', 'secrets',
+    'name', 'count', 'vcpu', 'ram_gb', 'ram_mb', 'ram_bytes', 'userdata', 'userdata_file', 'image', 'hypervisor', 'machine', 'network', 'secrets',
     'tags', 'credentials',
   ],
 };
-const CREDENTIAL: KeyTable = { place: 'a credential', keys: ['name', 'secret', 'trimNewline', 'allowEmpty', 'allowReserved'] };
+const CREDENTIAL: KeyTable = { place: 'a credential', keys: ['name', 'secret', 'trimNewline', 'allowEmpty', 'allowReserved', 'deliver'] };
 const API: KeyTable = { place: 'config.api', keys: ['port', 'bind_address', 'socket_group', 'auth'] };
 const AUTH: KeyTable = { place: 'config.api.auth', keys: ['enabled', 'token_file'] };
 const TABLES = [TOP, CONFIG, GROUP, API, AUTH];

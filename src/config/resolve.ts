@@ -16,7 +16,6 @@ export function resolveConfig(raw: RawConfig, directory: string, userdata: Reado
   return {
     hostGroups: raw.host_groups.map((group, index) => resolveGroup(raw, group, userdata.get(index) ?? group.userdata, directory)),
     secretsDir: absolutePath(raw.secrets_dir ?? DEFAULT_SECRETS_DIR, directory),
-    hypervisor: raw.hypervisor ?? 'qemu',
     api: resolveApi(raw.api ?? { auth: undefined }, directory),
   };
 }
@@ -32,6 +31,7 @@ function resolveGroup(raw: RawConfig, group: RawGroup, userdata: string | undefi
     userdata: userdata === '' ? undefined : userdata,
     image: image === 'tiny' ? { kind: 'tiny' } : { kind: 'initrd', path: absolutePath(image, directory) },
     kernelFile: ownKernel === undefined ? undefined : absolutePath(ownKernel, directory),
+    vmm: { hypervisor: group.hypervisor ?? raw.hypervisor ?? 'qemu', machine: group.machine ?? 'q35' },
     network: group.network ?? 'none',
     secrets: resolveSecrets(group.secrets),
     credentials: (group.credentials ?? []).map(resolveCredential),
@@ -45,8 +45,8 @@ function resolveSecrets(secrets: RawGroup['secrets']): HostGroup['secrets'] {
 }
 
 function resolveCredential(credential: NonNullable<RawGroup['credentials']>[number]): CredentialWish {
-  const { name, secret, trimNewline = false, allowEmpty = false, allowReserved = false } = credential;
-  return { name, secret, trimNewline, allowEmpty, allowReserved };
+  const { name, secret, trimNewline = false, allowEmpty = false, allowReserved = false, deliver } = credential;
+  return { name, secret, trimNewline, allowEmpty, allowReserved, ...(deliver === undefined ? {} : { deliver }) };
 }
 
 function resolveApi(api: RawApi, directory: string): ApiConfig {

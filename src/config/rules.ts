@@ -16,14 +16,14 @@ export function checkRules(data: unknown, directory: string): Issue[] {
   const config = entriesOf(entriesOf(data)['config']);
   const groups: readonly unknown[] = Array.isArray(config['host_groups']) ? config['host_groups'] : [];
   return [
-    ...groups.flatMap((group, index) => groupIssues(entriesOf(group), ['config', 'host_groups', index])),
+    ...groups.flatMap((group, index) => groupIssues(entriesOf(group), config['hypervisor'], ['config', 'host_groups', index])),
     ...nameIssues(groups),
     ...kernelIssues(config, groups),
     ...apiIssues(entriesOf(config['api']), groups, directory),
   ];
 }
 
-function groupIssues(group: Entries, path: Path): Issue[] {
+function groupIssues(group: Entries, hypervisor: unknown, path: Path): Issue[] {
   if (Object.keys(group).length === 0) return [];
   const ram = RAM_KEYS.filter((key) => key in group);
   const issues = ram.slice(1).map((key) => atKey([...path, key], `expected one of ${RAM_KEYS.join(', ')}, got ${ram[0]} too`));
@@ -31,7 +31,18 @@ function groupIssues(group: Entries, path: Path): Issue[] {
   if ('userdata' in group && 'userdata_file' in group) {
     issues.push(atKey([...path, 'userdata_file'], 'expected one of userdata, userdata_file, got userdata too'));
   }
-  return [...issues, ...credentialIssues(group['credentials'], path)];
+  return [...issues, ...vmmIssues(group, group['hypervisor'] ?? hypervisor, path), ...credentialIssues(group['credentials'], path)];
+}
+
+/** What goes with QEMU alone. */
+function vmmIssues(group: Entries, hypervisor: unknown, path: Path): Issue[] {
+  if (hypervisor !== 'cloud-hypervisor' && hypervisor !== 'firecracker') return [];
+  return [
+    ...('machine' in group ? [atKey([...path, 'machine'], `is QEMU's, and hypervisor is ${hypervisor}; leave it out`)] : []),
+    ...(group['network'] === 'user'
+      ? [at([...path, 'network'], `user is QEMU's own network stack, and hypervisor is ${hypervisor}; say none, or hypervisor: qemu`)]
+      : []),
+  ];
 }
 
 /** Those that the schema refuses are left out. */

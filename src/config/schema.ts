@@ -1,9 +1,11 @@
 // The schema of slicer.yaml, one value at a time. What values must be to each other is in rules.ts.
 import { z } from 'zod';
+import { DELIVER_CHOICES } from '../delivery/credential.ts';
+import { HYPERVISORS, MACHINE_TYPES } from '../delivery/hypervisor.ts';
 import { isId } from '../secret/file-attributes.ts';
 import { USERDATA_MAX_BYTES } from '../wire/protocol.ts';
 import { isImagePath } from './named-files.ts';
-import { expected, integer, matching, MIB, secretName, text, trueOrFalse } from './values.ts';
+import { expected, integer, matching, MIB, oneOf, secretName, text, trueOrFalse } from './values.ts';
 
 const GIB = 1024 * MIB;
 
@@ -45,6 +47,7 @@ const credential = z.strictObject({
   trimNewline: trueOrFalse,
   allowEmpty: trueOrFalse,
   allowReserved: trueOrFalse,
+  deliver: z.enum(DELIVER_CHOICES, `expected one of ${DELIVER_CHOICES.join(', ')}`).optional(),
 }, CREDENTIAL_RULE);
 
 const NETWORK_RULE = expected('none or user');
@@ -53,7 +56,7 @@ const network = z.enum(['none', 'user'], {
     + (typeof input === 'object' ? '; the networks of Slicer with a bridge or isolated are not supported by this version' : ''),
 });
 
-const HYPERVISOR_RULE = expected('qemu, the one that this version supports');
+const hypervisor = oneOf(HYPERVISORS);
 
 const TAG_RULE = expected('a tag of 1 to 128 printable characters');
 const tag = z.string(TAG_RULE).regex(/^[^\p{C}]{1,128}$/u, TAG_RULE);
@@ -73,6 +76,8 @@ const group = z.strictObject({
   userdata: userdata.optional(),
   userdata_file: text('a path').optional(),
   image: image.optional(),
+  hypervisor: hypervisor.optional(),
+  machine: oneOf(MACHINE_TYPES).optional(),
   network: network.optional(),
   secrets: secrets.optional(),
   credentials: z.array(credential, 'expected a list of credentials: maps with name and secret').optional(),
@@ -106,7 +111,7 @@ export const configSchema = z.strictObject({
     host_groups: z.array(group, GROUPS_RULE).min(1, GROUPS_RULE),
     image: image.optional(),
     kernel_file: text('a path').optional(),
-    hypervisor: z.enum(['qemu'], HYPERVISOR_RULE).optional(),
+    hypervisor: hypervisor.optional(),
     secrets_dir: text('a path').optional(),
     api: orAbsent(api),
   }, expected('a map with host_groups')),

@@ -40,3 +40,6 @@ export const secretName = z.string(NAME_RULE).transform((value, context) => {
 });
 
 export const trueOrFalse = z.boolean(expected('true or false')).optional();
+
+export const oneOf = <const Words extends readonly [string, ...string[]]>(words: Words) =>
+  z.enum(words, expected(`one of ${words.join(', ')}`));

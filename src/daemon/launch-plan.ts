@@ -1,6 +1,7 @@
 // Decides what a launch asks for, or refuses it: pure, and before anything is made.
 import type { HostGroup } from '../config/config.ts';
 import type { CredentialWish } from '../delivery/credential.ts';
+import type { GuestArch, Hypervisor, MachineType, VmmChoice } from '../delivery/hypervisor.ts';
 import { credentialValue } from '../delivery/oem-strings.ts';
 import { planDelivery } from '../delivery/plan.ts';
 import { throwIfAny, type Problem } from '../errors/slicer-error.ts';
@@ -17,15 +18,26 @@ export interface LaunchWish {
   readonly tags?: readonly string[] | undefined;
   readonly secrets?: readonly SecretName[] | undefined;
   readonly credentials?: readonly CredentialWish[] | undefined;
+  readonly hypervisor?: Hypervisor | undefined;
+  readonly machine?: MachineType | undefined;
+}
+
+/** What is known of the machine that the VM is to run on. */
+export interface LaunchHost {
+  /** Its memory, which a VM can't exceed: it would take the host's other programs down, and does not boot. */
+  readonly ramBytes: number;
+  readonly arch: GuestArch;
 }
 
 export interface LaunchPlan {
+  readonly vmm: VmmChoice;
   readonly cpus: number;
   readonly ramBytes: number;
   readonly userdata: Uint8Array | undefined;
   readonly tags: readonly string[];
   readonly grant: Grant;
   readonly credentials: LaunchRequest['credentials'];
+  readonly liveCredentials: LaunchRequest['liveCredentials'];
 }
 
 const MIB = 1024 * 1024;
@@ -33,39 +45,62 @@ const MIB = 1024 * 1024;
 /** What a guest needs to boot, as in slicer.yaml. */
 const RAM_MIN_BYTES = 64 * MIB;
 
-/**
- * `hostRamBytes`: the machine's memory, which a VM can't exceed: it would take the host's other programs
- * down, and does not boot. Throws secret_not_found, invalid_name,
- * empty_value, value_too_large, invalid_request: every problem at once.
- */
-export function planLaunch(group: HostGroup, wish: LaunchWish, snapshot: Snapshot, hostRamBytes: number): LaunchPlan {
+/** Throws secret_not_found, invalid_name, empty_value, value_too_large, invalid_request: every problem at once. */
+export function planLaunch(group: HostGroup, wish: LaunchWish, snapshot: Snapshot, host: LaunchHost): LaunchPlan {
   const grant = wish.secrets ?? group.secrets;
   const ramBytes = wish.ramBytes ?? group.ramBytes;
   const userdata = wish.userdata ?? group.userdata ?? '';
-  const credentials = wish.credentials ?? group.credentials;
-  const delivery = planDelivery({ label: `host group "${group.name}"`, ramBytes, grant, credentials }, snapshot.secrets);
-  const problems: Problem[] = [...delivery.problems];
-  if (ramBytes % MIB !== 0) {
-    problems.push({ code: 'invalid_request', message: `ram_bytes is ${ramBytes}; a VM takes whole MiB (${MIB} bytes)` });
-  }
-  if (ramBytes < RAM_MIN_BYTES || ramBytes > hostRamBytes) {
-    problems.push({
-      code: 'invalid_request',
-      message: `a VM takes ${RAM_MIN_BYTES / MIB} MiB of memory to the ${Math.floor(hostRamBytes / MIB)} MiB that this machine has, not ${Math.floor(ramBytes / MIB)} MiB`,
-    });
-  }
-  throwIfAny(problems);
+  const vmm = vmmOf(group, wish);
+  const delivery = planDelivery({
+    label: `host group "${group.name}"`, vmm, arch: host.arch, ramBytes, grant, credentials: wish.credentials ?? group.credentials, oemStrings: [],
+  }, snapshot.secrets);
+  throwIfAny([...vmmProblems(group, wish, vmm), ...delivery.problems, ...ramProblems(ramBytes, host)]);
   return {
+    vmm,
     cpus: wish.cpus ?? group.vcpu,
     ramBytes,
     userdata: userdata === '' ? undefined : Buffer.from(userdata),
     tags: [...new Set([...group.tags, ...(wish.tags ?? [])])],
     grant: grant === 'all' ? 'all' : [...new Set(grant)],
-    credentials: credentials.map((credential) => ({
+    credentials: delivery.bootCredentials.map((credential) => ({
       name: credential.name,
       secret: credential.secret,
       // A plan without problems has a source for each.
       value: credentialValue(credential, (snapshot.secrets.get(credential.secret) as StoredSecret).value),
     })),
+    liveCredentials: delivery.liveCredentials.map(({ name, secret, trimNewline }) => ({ name, secret, trimNewline })),
   };
+}
+
+/** The group's machine type is for the group's hypervisor: a launch that names another has that one's default. */
+function vmmOf({ vmm }: HostGroup, { hypervisor = vmm.hypervisor, machine }: LaunchWish): VmmChoice {
+  return { hypervisor, machine: machine ?? (hypervisor === vmm.hypervisor ? vmm.machine : 'q35') };
+}
+
+function vmmProblems(group: HostGroup, wish: LaunchWish, { hypervisor }: VmmChoice): Problem[] {
+  if (hypervisor === 'qemu') return [];
+  const problems: Problem[] = [];
+  if (wish.machine !== undefined) problems.push({ code: 'invalid_request', message: `machine is QEMU's, and hypervisor is ${hypervisor}`, hint: 'leave machine out' });
+  if (group.network === 'user') {
+    problems.push({
+      code: 'invalid_request',
+      message: `host group "${group.name}" has network: user, which is QEMU's own network stack, and hypervisor is ${hypervisor}`,
+      hint: 'launch it with hypervisor qemu, or in a host group with network: none',
+    });
+  }
+  return problems;
+}
+
+function ramProblems(ramBytes: number, host: LaunchHost): Problem[] {
+  const problems: Problem[] = [];
+  if (ramBytes % MIB !== 0) {
+    problems.push({ code: 'invalid_request', message: `ram_bytes is ${ramBytes}; a VM takes whole MiB (${MIB} bytes)` });
+  }
+  if (ramBytes < RAM_MIN_BYTES || ramBytes > host.ramBytes) {
+    problems.push({
+      code: 'invalid_request',
+      message: `a VM takes ${RAM_MIN_BYTES / MIB} MiB of memory to the ${Math.floor(host.ramBytes / MIB)} MiB that this machine has, not ${Math.floor(ramBytes / MIB)} MiB`,
+    });
+  }
+  return problems;
 }

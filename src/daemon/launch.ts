@@ -9,7 +9,7 @@ import type { Store } from '../store/store.ts';
 import type { LaunchedVm, Vms } from '../vm/contract.ts';
 import { planLaunch, type LaunchWish } from './launch-plan.ts';
 import type { LiveVms } from './live-vms.ts';
-import type { Machine } from './machine.ts';
+import { GUEST_ARCH, type Machine } from './machine.ts';
 
 export interface LaunchParts {
   readonly store: Store;
@@ -28,7 +28,7 @@ export interface Wait {
 export async function launchVm(parts: LaunchParts, group: HostGroup, wish: LaunchWish, hostname?: string): Promise<LaunchedVm> {
   // A file that was put into the store just now counts.
   await parts.store.rescan();
-  const { userdata, ...plan } = planLaunch(group, wish, parts.store.snapshot(), totalmem());
+  const { userdata, ...plan } = planLaunch(group, wish, parts.store.snapshot(), { ramBytes: totalmem(), arch: GUEST_ARCH });
   const image = await parts.machine.guestImage(group);
   return parts.vms.launch({
     group: group.name, ...plan, ...image, interfaces: group.network === 'user' ? [{ kind: 'user' }] : [],

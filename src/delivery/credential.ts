@@ -4,12 +4,10 @@ import type { Problem } from '../errors/slicer-error.ts';
 import type { SecretName } from '../secret/name.ts';
 import { CREDENTIAL_NAME_MAX_BYTES, isCredentialName } from '../wire/credential-name.ts';
 
-export { isCredentialName };
-
 /** The credential that carries a VM's boot token. */
 export const BOOT_TOKEN_CREDENTIAL = 'slicer.boot-token';
 
-/** The credential that tells the agent on which port its host listens: three digits, 901 to 999. */
+/** The credential that tells the agent on which port its host listens: three digits. */
 export const HOST_PORT_CREDENTIAL = 'slicer.host-port';
 
 export const DELIVER_CHOICES = ['boot', 'live', 'both'] as const;
@@ -54,8 +52,13 @@ export interface NameProblem extends Problem {
   readonly index: number;
 }
 
-/** What is wrong with the names of one VM's credentials, whatever the values are. */
-export function credentialNameProblems(credentials: readonly Pick<CredentialWish, 'name' | 'secret' | 'allowReserved'>[]): NameProblem[] {
+const OWN_NAMES: readonly string[] = [BOOT_TOKEN_CREDENTIAL, HOST_PORT_CREDENTIAL];
+
+/** What is wrong with the names of one VM's credentials, whatever the values are. `own`: the names that Slicer sends itself. */
+export function credentialNameProblems(
+  credentials: readonly Pick<CredentialWish, 'name' | 'secret' | 'allowReserved'>[],
+  own: readonly string[] = OWN_NAMES,
+): NameProblem[] {
   const first = new Map<string, SecretName>();
   return credentials.flatMap(({ name, secret, allowReserved }, index): NameProblem[] => {
     if (!isCredentialName(name)) {
@@ -74,7 +77,7 @@ export function credentialNameProblems(credentials: readonly Pick<CredentialWish
       });
     }
     const pattern = reservedPattern(name);
-    if (name === BOOT_TOKEN_CREDENTIAL) {
+    if (own.includes(name)) {
       problems.push({ index, code: 'invalid_name', message: `credential "${name}" is Slicer's own`, hint: 'choose another name' });
     } else if (pattern !== undefined && !allowReserved) {
       problems.push({

@@ -4,91 +4,117 @@
 import type { Problem } from '../errors/slicer-error.ts';
 import type { Grant } from '../secret/grant.ts';
 import type { SecretName } from '../secret/name.ts';
-import { SECRET_MAX_BYTES, type Secret } from '../secret/secret.ts';
-import { BOOT_TOKEN_CREDENTIAL, credentialNameProblems, isCredentialName, type CredentialWish } from './credential.ts';
-import { credentialValue, oemStringBytes } from './oem-strings.ts';
-import { oemStringsMaxBytes, STRINGS_MAX } from './smbios-table.ts';
+import type { Secret } from '../secret/secret.ts';
+import { bootRoomOf, credentialCost, staticStringCost, type BootRoom } from './boot-room.ts';
+import { budgetsOf, type BootItemSize, type Budgets } from './budgets.ts';
+import { channelProblems, nameLengthProblems, sourceProblems, type SizedWish } from './credential-problems.ts';
+import { BOOT_TOKEN_CREDENTIAL, credentialNameProblems, HOST_PORT_CREDENTIAL, type CredentialWish } from './credential.ts';
+import { bootChannelOf, type BootChannel, type GuestArch, type VmmChoice } from './hypervisor.ts';
+import { credentialValue } from './oem-strings.ts';
+import { roomProblems } from './room-problems.ts';
+import { staticStringProblems } from './static-strings.ts';
 
-/** A VM on QEMU's q35: its boot channel is SMBIOS type 11, its live channel VSOCK. */
+/** A credential that Slicer itself sends; its value is made at the launch, its size is known before. */
+export interface OwnCredential {
+  readonly name: string;
+  readonly sizeBytes: number;
+}
+
+/** What every VM with a boot channel is sent, before all else: 64 hexadecimal digits, and a port of three. */
+export const OWN_CREDENTIALS: readonly OwnCredential[] = [
+  { name: BOOT_TOKEN_CREDENTIAL, sizeBytes: 64 },
+  { name: HOST_PORT_CREDENTIAL, sizeBytes: 3 },
+];
+
 export interface DeliveryVm {
   /** How messages call it: `host group "web"`. */
   readonly label: string;
+  readonly vmm: VmmChoice;
+  readonly arch: GuestArch;
   /** A multiple of 1 MiB. */
   readonly ramBytes: number;
   /** What it may ask for over the live channel. */
   readonly grant: Grant;
-  /** What it is given over the boot channel, granted live or not. */
+  /** What it is given as systemd credentials, granted live or not. */
   readonly credentials: readonly CredentialWish[];
+  /** OEM strings that are no credentials, as they stand. */
+  readonly oemStrings: readonly string[];
+  /** `OWN_CREDENTIALS` when absent. */
+  readonly own?: readonly OwnCredential[];
 }
 
 export type KnownSecrets = ReadonlyMap<SecretName, { readonly value: Secret }>;
 
 export interface BootDelivery {
   readonly channel: 'boot';
-  readonly form: 'oem-string';
+  readonly form: BootRoom['form'];
   readonly secret: SecretName;
   readonly credential: string;
   /** What the guest gets; undefined where there is no such secret. */
   readonly sizeBytes: number | undefined;
-  /** What it takes of the table, its closing NUL included. */
-  readonly tableBytes: number | undefined;
+  /** What it takes of the table, its closing NUL included; absent where there is no table, or no such secret. */
+  readonly tableBytes?: number;
 }
 
-export interface LiveDelivery {
+/** A credential as a file of /run/credstore, where systemd looks after what came at boot. */
+export interface LiveCredential {
+  readonly channel: 'live';
+  readonly form: 'credential';
+  readonly secret: SecretName;
+  readonly credential: string;
+  readonly sizeBytes: number | undefined;
+}
+
+/** A file of /run/slicer/secrets. */
+export interface LiveFile {
   readonly channel: 'live';
   readonly form: 'file';
   readonly secret: SecretName;
   readonly sizeBytes: number | undefined;
 }
 
-export type Delivery = BootDelivery | LiveDelivery;
-
-export interface Budget {
-  readonly used: number;
-  readonly limit: number;
-}
+export type Delivery = BootDelivery | LiveCredential | LiveFile;
 
 export interface DeliveryPlan {
-  /** The boot channel first, in the order asked for; then the live channel, by name. */
+  /** Undefined where the VM has none. */
+  readonly bootChannel: BootChannel | undefined;
+  /** The boot channel first, then credentials over the live channel, both as asked for; then live files by name. */
   readonly deliveries: readonly Delivery[];
-  /** The boot token is in each. */
-  readonly budgets: {
-    readonly strings: Budget;
-    readonly tableBytes: Budget;
-    /** systemd's, for all credentials of a system together. */
-    readonly credentialBytes: Budget;
-  };
+  /** Those that the firmware carries, in the order asked for. */
+  readonly bootCredentials: readonly CredentialWish[];
+  /** Those that the live channel carries. */
+  readonly liveCredentials: readonly CredentialWish[];
+  readonly budgets: Budgets;
   /** Why this can't be launched; none when it can. A source that is missing has the code secret_not_found. */
   readonly problems: readonly Problem[];
 }
 
-/** systemd: CREDENTIALS_TOTAL_SIZE_MAX, and the same for one credential. */
-const CREDENTIALS_MAX_BYTES = 1024 * 1024;
-
-/** 64 hexadecimal digits. */
-export const BOOT_TOKEN_BYTES = 64;
-
-const tableBytesOf = (name: string, sizeBytes: number): number => oemStringBytes(name, sizeBytes) + 1;
-
 export function planDelivery(vm: DeliveryVm, secrets: KnownSecrets): DeliveryPlan {
-  const boot = vm.credentials.map((wish) => bootDelivery(wish, secrets));
-  const live = liveDeliveries(vm.grant, secrets);
-  const strings = { used: boot.length + 1, limit: STRINGS_MAX };
-  const credentialBytes = { used: BOOT_TOKEN_BYTES + sum(boot.map(({ sizeBytes = 0 }) => sizeBytes)), limit: CREDENTIALS_MAX_BYTES };
-  const tableBytes = {
-    used: tableBytesOf(BOOT_TOKEN_CREDENTIAL, BOOT_TOKEN_BYTES) + sum(boot.map(({ tableBytes: bytes = 0 }) => bytes)),
-    limit: oemStringsMaxBytes(vm.ramBytes),
-  };
+  const { label, vmm, own = OWN_CREDENTIALS } = vm;
+  const room = bootRoomOf(vm);
+  const otherwise = room === undefined ? 'live' : 'boot';
+  const sized = vm.credentials.map((wish): SizedWish => ({ wish, sizeBytes: sizeOf(wish, secrets) }));
+  const asked = sized.filter(({ wish: { deliver = otherwise } }) => deliver !== 'live');
+  const boot = room === undefined ? [] : asked;
+  const live = sized.filter(({ wish: { deliver = otherwise } }) => deliver !== 'boot');
+  const items = itemSizes(own, boot, vm.oemStrings);
   return {
-    deliveries: [...boot, ...live],
-    budgets: { strings, tableBytes, credentialBytes },
+    bootChannel: bootChannelOf(vmm, vm.arch),
+    deliveries: [
+      ...(room === undefined ? [] : boot.map((wish) => bootDelivery(room, wish))),
+      ...live.map(({ wish: { secret, name }, sizeBytes }): Delivery => ({ channel: 'live', form: 'credential', secret, credential: name, sizeBytes })),
+      ...liveFiles(vm.grant, secrets),
+    ],
+    bootCredentials: boot.map(({ wish }) => wish),
+    liveCredentials: live.map(({ wish }) => wish),
+    budgets: room === undefined ? {} : budgetsOf(room, items),
     problems: [
       ...missingSecrets(vm.grant, secrets),
-      ...credentialNameProblems(vm.credentials).map(({ code, message, hint }) => ({ code, message, ...(hint === undefined ? {} : { hint }) })),
-      ...vm.credentials.flatMap((wish, index) => sourceProblems(vm, wish, boot[index] as BootDelivery)),
-      ...tooManyStrings(vm, boot),
-      ...withoutRoom(vm, boot, tableBytes.limit),
-      ...tooManyBytes(vm, credentialBytes),
+      ...credentialNameProblems(vm.credentials, own.map(({ name }) => name)).map(({ index, ...problem }): Problem => problem),
+      ...(room === undefined ? channelProblems(vm, asked) : nameLengthProblems(vm, boot, room)),
+      ...sized.flatMap((wish) => sourceProblems(label, wish)),
+      ...staticStringProblems(label, vmm, room?.form === 'oem-string', vm.oemStrings),
+      ...(room === undefined ? [] : roomProblems(label, room, items)),
     ],
   };
 }
@@ -101,90 +127,29 @@ export function missingSecrets(grant: Grant, secrets: ReadonlyMap<SecretName, un
   }));
 }
 
-function bootDelivery(wish: CredentialWish, secrets: KnownSecrets): BootDelivery {
+function sizeOf(wish: CredentialWish, secrets: KnownSecrets): number | undefined {
   const source = secrets.get(wish.secret);
-  const sizeBytes = source === undefined ? undefined : credentialValue(wish, source.value).sizeBytes;
-  return {
-    channel: 'boot', form: 'oem-string', secret: wish.secret, credential: wish.name, sizeBytes,
-    tableBytes: sizeBytes === undefined ? undefined : tableBytesOf(wish.name, sizeBytes),
-  };
+  return source === undefined ? undefined : credentialValue(wish, source.value).sizeBytes;
 }
 
-function liveDeliveries(grant: Grant, secrets: KnownSecrets): LiveDelivery[] {
+/** In the order in which they are sent. A source that is missing takes no bytes. */
+function itemSizes(own: readonly OwnCredential[], boot: readonly SizedWish[], staticStrings: readonly string[]): BootItemSize[] {
+  const nothing = { tableBytes: 0, requestBytes: 0 };
+  return [
+    ...own.map(({ name, sizeBytes }): BootItemSize => ({ kind: 'own', sizeBytes, ...credentialCost(name, sizeBytes) })),
+    ...boot.map(({ wish, sizeBytes }): BootItemSize => ({
+      kind: 'credential', wish, sizeBytes: sizeBytes ?? 0, ...(sizeBytes === undefined ? nothing : credentialCost(wish.name, sizeBytes)),
+    })),
+    ...staticStrings.map((text): BootItemSize => ({ kind: 'static', sizeBytes: 0, ...staticStringCost(text) })),
+  ];
+}
+
+function bootDelivery({ form }: BootRoom, { wish: { secret, name }, sizeBytes }: SizedWish): BootDelivery {
+  const table = form === 'oem-string' && sizeBytes !== undefined ? { tableBytes: credentialCost(name, sizeBytes).tableBytes } : {};
+  return { channel: 'boot', form, secret, credential: name, sizeBytes, ...table };
+}
+
+function liveFiles(grant: Grant, secrets: KnownSecrets): Delivery[] {
   const names = grant === 'all' ? [...secrets.keys()] : [...new Set(grant)];
   return names.sort().map((secret) => ({ channel: 'live', form: 'file', secret, sizeBytes: secrets.get(secret)?.value.sizeBytes }));
 }
-
-function sourceProblems({ label }: DeliveryVm, wish: CredentialWish, { sizeBytes }: BootDelivery): Problem[] {
-  const credential = `${textOf(wish.name)} of ${label}`;
-  if (sizeBytes === undefined) {
-    return [{
-      code: 'secret_not_found', message: `there is no secret "${wish.secret}", which ${credential} is made of`,
-      hint: `slicer secret create ${wish.secret}`,
-    }];
-  }
-  if (sizeBytes === 0 && !wish.allowEmpty) {
-    const what = wish.trimNewline ? 'is empty without its newline' : 'is empty';
-    return [{
-      code: 'empty_value', message: `secret "${wish.secret}" ${what}, and ${credential} is not said to be so`,
-      hint: `slicer secret update ${wish.secret}, or say that it is meant: allowEmpty`,
-    }];
-  }
-  if (sizeBytes > SECRET_MAX_BYTES) {
-    return [{
-      code: 'value_too_large', message: `secret "${wish.secret}" is ${sizeBytes} bytes as ${credential}; systemd takes ${SECRET_MAX_BYTES}`,
-      hint: liveInstead([wish.secret]),
-    }];
-  }
-  return [];
-}
-
-function tooManyStrings({ label }: DeliveryVm, boot: readonly BootDelivery[]): Problem[] {
-  const beyond = boot.slice(STRINGS_MAX - 1).map(({ secret }) => secret);
-  if (beyond.length === 0) return [];
-  return [{
-    code: 'value_too_large',
-    message: `${label} has ${boot.length} credentials, with the boot token ${boot.length + 1} OEM strings; a table has ${STRINGS_MAX}`,
-    hint: liveInstead(beyond),
-  }];
-}
-
-/** One for each credential that finds no room after those before it. */
-function withoutRoom({ label }: DeliveryVm, boot: readonly BootDelivery[], limit: number): Problem[] {
-  let used = tableBytesOf(BOOT_TOKEN_CREDENTIAL, BOOT_TOKEN_BYTES);
-  return boot.flatMap(({ secret, credential, tableBytes = 0 }) => {
-    if (used + tableBytes <= limit) {
-      used += tableBytes;
-      return [];
-    }
-    return [{
-      code: 'value_too_large' as const,
-      message: `secret "${secret}" is ${tableBytes} bytes as an OEM string for ${textOf(credential)}; `
-        + `the table of ${label} has ${limit}, ${used} used`,
-      hint: liveInstead([secret]),
-    }];
-  });
-}
-
-function tooManyBytes({ label }: DeliveryVm, { used, limit }: Budget): Problem[] {
-  if (used <= limit) return [];
-  return [{
-    code: 'value_too_large',
-    message: `the credentials of ${label} are ${used} bytes together, with the boot token; systemd takes ${limit}`,
-    hint: 'deliver some over the live channel: --secret=NAME',
-  }];
-}
-
-/** A name that systemd does not take is not shown: it may be a value in the wrong place. */
-const textOf = (name: string): string => (isCredentialName(name) ? `credential "${name}"` : 'a credential');
-
-const HINT_MAX_NAMES = 5;
-
-function liveInstead(secrets: readonly SecretName[]): string {
-  const names = [...new Set(secrets)];
-  const which = names.length === 1 ? 'this one' : `these ${names.length}`;
-  const more = names.length > HINT_MAX_NAMES ? ',...' : '';
-  return `deliver ${which} over the live channel: --secret=${names.slice(0, HINT_MAX_NAMES).join(',')}${more}`;
-}
-
-const sum = (numbers: readonly number[]): number => numbers.reduce((total, number) => total + number, 0);

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { credentialNameProblems, isCredentialName, reservedPattern, RESERVED_CREDENTIALS } from '../../src/delivery/credential.ts';
+import { credentialNameProblems, reservedPattern, RESERVED_CREDENTIALS } from '../../src/delivery/credential.ts';
 import { parseSecretName, type SecretName } from '../../src/secret/name.ts';
+import { isCredentialName } from '../../src/wire/credential-name.ts';
 
 const secret = parseSecretName('api-key') as SecretName;
 const problemsOf = (name: string, allowReserved = false): string[] =>
@@ -45,9 +46,11 @@ for (const pattern of RESERVED) {
   });
 }
 
-test("the boot token's name is Slicer's own, whatever is allowed", () => {
-  for (const allowed of [false, true]) assert.deepEqual(problemsOf('slicer.boot-token', allowed), ['credential "slicer.boot-token" is Slicer\'s own']);
-  assert.deepEqual(problemsOf('slicer.boot-token2'), []);
+test("the names of what Slicer sends itself are its own, whatever is allowed", () => {
+  for (const allowed of [false, true]) {
+    for (const own of ['slicer.boot-token', 'slicer.host-port']) assert.deepEqual(problemsOf(own, allowed), [`credential "${own}" is Slicer's own`]);
+  }
+  assert.deepEqual([problemsOf('slicer.boot-token2'), problemsOf('slicer.host-port-'), problemsOf('slicer.')], [[], [], []]);
 });
 
 test('a name that is there twice is told with both secrets; the same secret may have two names', () => {
