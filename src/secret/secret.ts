@@ -2,6 +2,7 @@
 // `[secret]`; `reveal()` is the one way out, so that one can grep for every place that uses plaintext.
 
 const REDACTED = '[secret]';
+const NEWLINE = 0x0a;
 
 /** 1 MiB: the largest value of a secret (also systemd's limit for one credential). */
 export const SECRET_MAX_BYTES = 1024 * 1024;
@@ -21,6 +22,11 @@ export class Secret {
   /** The plaintext. Not a copy: do not write to it, do not keep it longer than the write or send takes. */
   reveal(): Uint8Array {
     return this.#bytes;
+  }
+
+  /** The same without one newline at its end, where there is one. */
+  withoutFinalNewline(): Secret {
+    return this.#bytes.at(-1) === NEWLINE ? new Secret(this.#bytes.subarray(0, -1)) : this;
   }
 
   toString(): string {

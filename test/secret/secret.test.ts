@@ -49,3 +49,10 @@ test('reveal gives the bytes, and the size is known without it', () => {
   assert.equal(secret().sizeBytes, CANARY.length);
   assert.equal(new Secret(new Uint8Array(0)).sizeBytes, 0);
 });
+
+const newlines: readonly [string, string][] = [['v\n', 'v'], ['v\n\n', 'v\n'], ['v\r\n', 'v\r'], ['v', 'v'], ['\n', ''], ['', '']];
+for (const [value, expected] of newlines) {
+  test(`${JSON.stringify(value)} without its final newline is ${JSON.stringify(expected)}`, () => {
+    assert.equal(Buffer.from(new Secret(Buffer.from(value)).withoutFinalNewline().reveal()).toString(), expected);
+  });
+}
