@@ -5,6 +5,15 @@ import type { Grant } from '../secret/grant.ts';
 import type { Secret } from '../secret/secret.ts';
 import type { SecretName } from '../secret/name.ts';
 
+/** A systemd credential that a VM gets over the live channel, made of one secret. */
+export interface LiveCredential {
+  /** As `isCredentialName` has it; once for each VM. */
+  readonly name: string;
+  readonly secret: SecretName;
+  /** Whether one newline at the value's end is left out. */
+  readonly trimNewline: boolean;
+}
+
 export interface LiveVmOptions {
   readonly hostname: string;
   /**
@@ -13,6 +22,8 @@ export interface LiveVmOptions {
    */
   readonly vsockPath: string;
   readonly grant: Grant;
+  /** Sent whether or not the grant includes their secrets: each grants its secret in this form alone. */
+  readonly credentials?: readonly LiveCredential[];
   /** Present where the VM has a boot channel; then no session is made without it. 64 hexadecimal digits. */
   readonly bootToken?: Secret;
   /** Handed out once per VM; absent when there is none or it was handed out before. */
@@ -22,9 +33,11 @@ export interface LiveVmOptions {
   readonly onUserdataResult?: (result: UserdataResult) => Promise<void>;
 }
 
-/** Where one granted secret stands in one VM. */
+/** Where one secret in one form stands in one VM. */
 export interface SecretDelivery {
   readonly name: SecretName;
+  /** The credential's name; absent for the file of a granted secret. */
+  readonly credential?: string;
   /** `current`: the newest value is in the guest; `pending`: on its way; `failed`: the guest said why. */
   readonly state: 'current' | 'pending' | 'failed';
   /** When the guest confirmed the newest value, milliseconds since the epoch; for `current` only. */

@@ -1,13 +1,12 @@
-// Where each granted secret stands in one VM, from what its agent acknowledged and reported.
-import { isGranted } from '../secret/grant.ts';
-import { parseSecretName } from '../secret/name.ts';
-import type { Generation } from '../wire/generation.ts';
+// Where each secret that one VM should hold stands, from what its agent acknowledged and reported.
 import type { Report, ReportedError } from '../wire/protocol.ts';
 import type { SecretDelivery } from './contract.ts';
-import { grantedSecrets, type View } from './view.ts';
+import { isEntryOf } from './scope.ts';
+import { itemsOf, type View } from './view.ts';
 
 interface Acknowledgement {
-  readonly counter: number;
+  /** All that the source had up to this version, as far as it is in the VM's scope. */
+  readonly version: number;
   readonly atMs: number;
 }
 
@@ -15,8 +14,7 @@ interface Acknowledgement {
 const ACKNOWLEDGEMENTS_MAX = 1024;
 
 export class Deliveries {
-  #epoch = '';
-  /** By counter, ascending; the last one is what the guest holds. */
+  /** By version, ascending; the last one is what the guest holds. */
   #acknowledged: Acknowledgement[] = [];
   #errors: readonly ReportedError[] = [];
   #synced = false;
@@ -32,45 +30,39 @@ export class Deliveries {
     this.#errors = [];
   }
 
-  /** The guest holds this generation. One that the VM never should have held is ignored. */
-  acknowledge(held: Generation, view: View, nowMs: number): boolean {
-    const { epoch, counter } = view.generation;
-    if (held.epoch !== epoch || held.counter > counter) return false;
+  /** The guest holds the generation of this version, one that it was sent. Whether that is news. */
+  acknowledge(version: number, view: View, nowMs: number): boolean {
     const last = this.#acknowledged.at(-1);
-    if (last?.counter === held.counter && this.#epoch === epoch) return false;
-    if (this.#epoch !== epoch || (last !== undefined && held.counter < last.counter)) this.#acknowledged = [];
-    this.#epoch = epoch;
-    this.#acknowledged.push({ counter: held.counter, atMs: nowMs });
+    if (last?.version === version) return false;
+    if (last !== undefined && version < last.version) this.#acknowledged = [];
+    this.#acknowledged.push({ version, atMs: nowMs });
     this.#synced = true;
     if (this.#acknowledged.length > ACKNOWLEDGEMENTS_MAX) this.#thinOut(view);
     return true;
   }
 
-  /** Takes the place of the report before. Names outside the grant are the guest's invention: dropped. */
-  report({ errors }: Report, { grant }: View): void {
-    this.#errors = errors.filter(({ name }) => {
-      const parsed = name === undefined ? undefined : parseSecretName(name);
-      return name === undefined || (parsed !== undefined && isGranted(grant, parsed));
-    });
+  /** Takes the place of the report before. Names outside the scope are the guest's invention: dropped. */
+  report({ errors }: Report, { scope }: View): void {
+    this.#errors = errors.filter(({ name }) => name === undefined || isEntryOf(scope, name));
   }
 
-  /** Whether the guest holds all changes up to the store's `counter`, those outside its grant aside. */
-  holds(counter: number, { snapshot, generation }: View): boolean {
+  /** Whether the guest holds all changes up to the source's `counter`, those outside its scope aside. */
+  holds(counter: number, { snapshot, version }: View): boolean {
     const last = this.#acknowledged.at(-1);
-    if (last === undefined || this.#epoch !== generation.epoch || snapshot.counter < counter) return false;
-    return last.counter >= Math.min(counter, generation.counter);
+    if (last === undefined || snapshot.counter < counter) return false;
+    return last.version >= Math.min(counter, version);
   }
 
-  /** Each granted secret, and the faults that are none of theirs. */
-  status({ snapshot, grant, generation }: View): { deliveries: SecretDelivery[]; errors: ReportedError[] } {
+  /** Each secret in each form, and the faults that are none of theirs. */
+  status(view: View): { deliveries: SecretDelivery[]; errors: ReportedError[] } {
     const errors = new Map(this.#errors.map((error, index) => [error.name ?? index, error]));
-    const isCurrentEpoch = this.#epoch === generation.epoch;
-    const deliveries = grantedSecrets(snapshot, grant).map(({ name, version }): SecretDelivery => {
-      const error = errors.get(name);
-      errors.delete(name);
-      if (error !== undefined) return { name, state: 'failed', error };
-      const sinceMs = isCurrentEpoch ? this.#since(version) : undefined;
-      return sinceMs === undefined ? { name, state: 'pending' } : { name, state: 'current', sinceMs };
+    const deliveries = itemsOf(view).map(({ entry, secret, credential, version }): SecretDelivery => {
+      const what = credential === undefined ? { name: secret } : { name: secret, credential };
+      const error = errors.get(entry);
+      errors.delete(entry);
+      if (error !== undefined) return { ...what, state: 'failed', error };
+      const sinceMs = this.#since(version);
+      return sinceMs === undefined ? { ...what, state: 'pending' } : { ...what, state: 'current', sinceMs };
     });
     return { deliveries, errors: [...errors.values()] };
   }
@@ -81,15 +73,15 @@ export class Deliveries {
     let high = this.#acknowledged.length;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if ((this.#acknowledged[middle] as Acknowledgement).counter < version) low = middle + 1;
+      if ((this.#acknowledged[middle] as Acknowledgement).version < version) low = middle + 1;
       else high = middle;
     }
     return this.#acknowledged[low]?.atMs;
   }
 
   /** Keeps what some secret's `sinceMs` comes from, and the last one. */
-  #thinOut({ snapshot, grant }: View): void {
-    const needed = new Set(grantedSecrets(snapshot, grant).map(({ version }) => this.#since(version)));
+  #thinOut(view: View): void {
+    const needed = new Set(itemsOf(view).map(({ version }) => this.#since(version)));
     const last = this.#acknowledged.at(-1);
     this.#acknowledged = this.#acknowledged.filter((entry) => entry === last || needed.has(entry.atMs));
   }

@@ -1,15 +1,17 @@
 // The JSON that a guest sends, parsed once into types that can't be wrong: bounded, and text cleaned.
 import { z } from 'zod';
+import { CREDENTIAL_NAME_MAX_BYTES } from '../wire/credential-name.ts';
 import { parseEtag } from '../wire/generation.ts';
 import { HEX_32_BYTES } from '../wire/proof.ts';
 import {
-  USERDATA_OUTPUT_MAX_BYTES, type ChallengeAnswer, type Health, type Report, type UserdataResult,
+  CREDENTIAL_PREFIX, USERDATA_OUTPUT_MAX_BYTES, type ChallengeAnswer, type Health, type Report, type UserdataResult,
 } from '../wire/protocol.ts';
 import { guestOutput, guestText } from './guest-text.ts';
 
 /** A report that lists more than this many faults is cut: the guest has said enough. */
 const ERRORS_MAX = 1000;
-const NAME_MAX_LENGTH = 253;
+/** Of an entry of an archive: a credential's is longer than any secret's. */
+const NAME_MAX_LENGTH = CREDENTIAL_PREFIX.length + CREDENTIAL_NAME_MAX_BYTES;
 const CODE_MAX_LENGTH = 32;
 const MESSAGE_MAX_LENGTH = 300;
 const VERSION_MAX_LENGTH = 64;

@@ -6,7 +6,7 @@ import { equalInConstantTime } from '../wire/proof.ts';
 import { HEAD_MAX_BYTES } from '../wire/protocol.ts';
 import { Connections } from './connections.ts';
 import type { LiveLimits } from './limits.ts';
-import { hasBody, respondError } from './response.ts';
+import { hasBody, respondError, respondTooMany } from './response.ts';
 import { TokenBucket } from './token-bucket.ts';
 
 export interface GuestServerParts {
@@ -85,17 +85,6 @@ export function guestServer({ limits, monotonicMs, key, hello, serve }: GuestSer
   server.on('upgrade', (_request, socket) => socket.destroy());
   server.on('clientError', (_error, socket) => socket.destroy());
   return { server, connections };
-}
-
-/** 429 with the seconds after which to come again. */
-export function respondTooMany(
-  response: ServerResponse,
-  waitMs: number,
-  limits: LiveLimits,
-  headers: Readonly<Record<string, string>> = {},
-): void {
-  const seconds = String(Math.max(1, Math.ceil(waitMs / 1000)));
-  respondError(response, 429, 'too_many_requests', 'requests come too fast', limits, { ...headers, 'Retry-After': seconds });
 }
 
 function isBearer(authorization: string | undefined, key: string | undefined): boolean {

@@ -2,7 +2,6 @@
 // is the socket says; nothing that comes over the socket does.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { fail, SlicerError } from '../errors/slicer-error.ts';
-import type { Snapshot, Store } from '../store/contract.ts';
 import { HOST_PORT } from '../wire/ports.ts';
 import type { ReportedError } from '../wire/protocol.ts';
 import { agentCall } from './agent-call.ts';
@@ -12,9 +11,11 @@ import { withDeadline } from './deadline.ts';
 import { Deliveries } from './deliveries.ts';
 import type { LiveDependencies } from './dependencies.ts';
 import { report } from './guest-messages.ts';
-import { guestServer, respondTooMany, type GuestServer } from './guest-server.ts';
+import { guestServer, type GuestServer } from './guest-server.ts';
 import { readJson } from './json-body.ts';
-import { respondEmpty, respondError } from './response.ts';
+import { respondEmpty, respondError, respondTooMany } from './response.ts';
+import { scopeOf, type Scope } from './scope.ts';
+import type { SecretSource, SourceSnapshot } from './secret-source.ts';
 import { SecretsRoute } from './secrets-route.ts';
 import { notReady, SessionKeeper, wasReset } from './session-keeper.ts';
 import { listenPrivately } from './socket-listener.ts';
@@ -25,12 +26,14 @@ import { viewOf, type View } from './view.ts';
 /** How long after its last poll was answered an agent counts as connected: it applies what it got. */
 const BETWEEN_POLLS_MS = 10_000;
 
+const EPOCH_DIGITS = 16;
+
 /**
  * Serves one VM from now on, and dials its agent once, in case it runs already. Throws already_running
  * when another process serves this VM, invalid_request when the socket can't be made.
  */
-export async function startLiveVm(store: Store, options: LiveVmOptions, dependencies: LiveDependencies): Promise<LiveVm> {
-  const vm = new LiveVmServer(store, options, dependencies);
+export async function startLiveVm(source: SecretSource, options: LiveVmOptions, dependencies: LiveDependencies): Promise<LiveVm> {
+  const vm = new LiveVmServer(source, options, dependencies);
   await vm.listen();
   return vm;
 }
@@ -49,6 +52,7 @@ class LiveVmServer implements LiveVm {
   /** Connections of calls. */
   readonly #calls = new Set<AgentConnection>();
   readonly #stopListening: () => void;
+  readonly #scope: Scope;
   #view: View;
   #lastPollEndMs = Number.NEGATIVE_INFINITY;
   #dialFault: ReportedError | undefined;
@@ -56,12 +60,13 @@ class LiveVmServer implements LiveVm {
   #quiet = true;
   #closed = false;
 
-  constructor(store: Store, options: LiveVmOptions, dependencies: LiveDependencies) {
+  constructor(source: SecretSource, options: LiveVmOptions, dependencies: LiveDependencies) {
     const { limits, archives, randomHex } = dependencies;
     const monotonicMs = (): number => performance.now();
     this.#options = options;
     this.#dependencies = dependencies;
-    this.#view = viewOf(store.snapshot(), options.grant);
+    this.#scope = scopeOf(options.grant, options.credentials ?? []);
+    this.#view = viewOf(source.snapshot(), this.#scope);
     this.#reportRate = new TokenBucket(limits.reports, monotonicMs);
     this.#logRate = new TokenBucket(limits.logLines, monotonicMs);
     this.#userdata = new UserdataRoute(options, limits);
@@ -70,9 +75,10 @@ class LiveVmServer implements LiveVm {
       onSession: () => this.#newSession(), onFault: (error) => this.#dialFailed(error),
     });
     this.#secrets = new SecretsRoute({
-      archives, limits, view: () => this.#view,
-      onHeld: (held) => {
-        if (this.#deliveries.acknowledge(held, this.#view, dependencies.nowMs())) this.#changed();
+      archives, limits, monotonicMs, view: () => this.#view,
+      epoch: randomHex().slice(0, EPOCH_DIGITS),
+      onHeld: (version) => {
+        if (this.#deliveries.acknowledge(version, this.#view, dependencies.nowMs())) this.#changed();
       },
       onPollEnd: () => this.#pollEnded(),
       onFault: (error) => this.#internalFault(error),
@@ -83,7 +89,7 @@ class LiveVmServer implements LiveVm {
       hello: (response) => this.#hello(response),
       serve: (route, request, response) => this.#serve(route, request, response),
     });
-    this.#stopListening = store.onChange((snapshot) => this.#take(snapshot));
+    this.#stopListening = source.onChange((snapshot) => this.#take(snapshot));
   }
 
   async listen(): Promise<void> {
@@ -154,8 +160,8 @@ class LiveVmServer implements LiveVm {
     await closed;
   }
 
-  #take(snapshot: Snapshot): void {
-    this.#view = viewOf(snapshot, this.#options.grant);
+  #take(snapshot: SourceSnapshot): void {
+    this.#view = viewOf(snapshot, this.#scope);
     this.#secrets.wake();
     this.#changed();
   }

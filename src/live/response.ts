@@ -45,6 +45,17 @@ export function respondError(
   respond(response, status, { ...headers, ...close, 'Content-Type': 'application/json' }, body, limits);
 }
 
+/** 429 with the seconds after which to come again. */
+export function respondTooMany(
+  response: ServerResponse,
+  waitMs: number,
+  limits: ResponseLimits,
+  headers: Readonly<Record<string, string>> = {},
+): void {
+  const seconds = String(Math.max(1, Math.ceil(waitMs / 1000)));
+  respondError(response, 429, 'too_many_requests', 'requests come too fast', limits, { ...headers, 'Retry-After': seconds });
+}
+
 export function hasBody({ headers }: IncomingMessage): boolean {
   return headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0';
 }

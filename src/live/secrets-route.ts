@@ -1,29 +1,39 @@
-// GET /v1/secrets: all that the VM is granted, or what changed, now or once it did.
+// GET /v1/secrets: all that the VM should hold, or what changed, now or once it did.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { formatEtag, parseEtag, type Generation } from '../wire/generation.ts';
 import { DELTA_FORMAT } from '../wire/protocol.ts';
 import type { Archives } from './archives.ts';
-import { respond, type ResponseLimits } from './response.ts';
+import { Generations } from './generations.ts';
+import type { LiveLimits } from './limits.ts';
+import { respond, respondTooMany, type ResponseLimits } from './response.ts';
+import { TokenBucket } from './token-bucket.ts';
 import type { View } from './view.ts';
-
-/** Differences are made to the last few generations that were sent; who holds another gets everything. */
-const BASES_MAX = 8;
 
 /** A poll waits for a change; the other kind is answered at once. */
 type Kind = 'poll' | 'now';
 
+/** What the guest says it holds, where that is something it was sent. */
+interface Held {
+  readonly generation: Generation;
+  readonly version: number;
+}
+
 interface Request {
   readonly response: ServerResponse;
-  /** What the guest says it holds. */
-  readonly held: Generation | undefined;
+  readonly held: Held | undefined;
   readonly takesDelta: boolean;
 }
 
 export interface SecretsRouteParts {
   readonly archives: Archives;
-  readonly limits: ResponseLimits;
+  readonly limits: ResponseLimits & Pick<LiveLimits, 'packing'>;
+  /** Milliseconds; must not go backwards. */
+  readonly monotonicMs: () => number;
+  /** Of the generations; see there. */
+  readonly epoch: string;
   readonly view: () => View;
-  readonly onHeld: (held: Generation) => void;
+  /** The guest holds what it was sent of this version. */
+  readonly onHeld: (version: number) => void;
   /** The poll was answered, or its connection ended. */
   readonly onPollEnd: () => void;
   readonly onFault: (error: unknown) => void;
@@ -31,14 +41,18 @@ export interface SecretsRouteParts {
 
 export class SecretsRoute {
   readonly #parts: SecretsRouteParts;
+  readonly #generations: Generations;
+  /** Bytes that are packed for this VM. */
+  readonly #packing: TokenBucket;
   /** At most one request of each kind, so that at most two archives are on their way to one guest. */
   readonly #current: Record<Kind, ServerResponse | undefined> = { poll: undefined, now: undefined };
   /** The poll that waits for a change. */
   #waiting: Request | undefined;
-  #bases: readonly number[] = [];
 
   constructor(parts: SecretsRouteParts) {
     this.#parts = parts;
+    this.#generations = new Generations(parts.epoch);
+    this.#packing = new TokenBucket(parts.limits.packing, parts.monotonicMs);
   }
 
   get isPollHeld(): boolean {
@@ -47,18 +61,18 @@ export class SecretsRoute {
 
   serve(kind: Kind, request: IncomingMessage, response: ServerResponse): void {
     this.#takePlace(kind, response);
-    const held = parseEtag(request.headers['if-none-match'] ?? '');
-    if (held !== undefined) this.#parts.onHeld(held);
+    const held = this.#heldOf(request.headers['if-none-match']);
+    if (held !== undefined) this.#parts.onHeld(held.version);
     const asked = { response, held, takesDelta: request.headers['a-im'] === DELTA_FORMAT };
-    if (!this.#isCurrent(held)) void this.#send(asked);
-    else if (kind === 'now') respond(response, 304, { ETag: formatEtag(this.#parts.view().generation) }, NO_BODY, this.#parts.limits);
+    if (held === undefined || !this.#isCurrent(held)) void this.#send(asked);
+    else if (kind === 'now') respond(response, 304, { ETag: formatEtag(held.generation) }, NO_BODY, this.#parts.limits);
     else this.#waiting = asked;
   }
 
   /** The view may have changed: answers the poll that waits for that. */
   wake(): void {
     const waiting = this.#waiting;
-    if (waiting === undefined || this.#isCurrent(waiting.held)) return;
+    if (waiting === undefined || (waiting.held !== undefined && this.#isCurrent(waiting.held))) return;
     this.#waiting = undefined;
     void this.#send(waiting);
   }
@@ -80,26 +94,32 @@ export class SecretsRoute {
     });
   }
 
-  #isCurrent(held: Generation | undefined): boolean {
-    const { epoch, counter } = this.#parts.view().generation;
-    return held !== undefined && held.epoch === epoch && held.counter === counter;
+  #heldOf(tag: string | undefined): Held | undefined {
+    const generation = parseEtag(tag ?? '');
+    const version = generation === undefined ? undefined : this.#generations.versionOf(generation);
+    return generation === undefined || version === undefined ? undefined : { generation, version };
+  }
+
+  #isCurrent({ version }: Held): boolean {
+    return version === this.#parts.view().version;
   }
 
   async #send({ response, held, takesDelta }: Request): Promise<void> {
+    const { archives, limits, onFault } = this.#parts;
     try {
       const view = this.#parts.view();
-      const { epoch, counter } = view.generation;
-      const base = takesDelta && held !== undefined && held.epoch === epoch && this.#bases.includes(held.counter)
-        ? held.counter
-        : undefined;
-      if (!this.#bases.includes(counter)) this.#bases = [counter, ...this.#bases].slice(0, BASES_MAX);
-      const archive = await this.#parts.archives.get(view, base);
-      const headers = { 'Content-Type': 'application/x-tar', 'Cache-Control': 'no-store', ETag: formatEtag(view.generation) };
-      if (base === undefined) return respond(response, 200, headers, archive, this.#parts.limits);
-      const delta = { IM: DELTA_FORMAT, 'Delta-Base': formatEtag({ epoch, counter: base }) };
-      respond(response, 226, { ...headers, ...delta }, archive, this.#parts.limits);
+      const base = takesDelta ? held : undefined;
+      const offer = archives.offer(view, base?.version);
+      const waitMs = this.#packing.take(offer.packBytes);
+      if (waitMs > 0) return respondTooMany(response, waitMs, limits, { Connection: 'close' });
+      const tag = formatEtag(this.#generations.of(view.version));
+      const archive = await offer.take();
+      const headers = { 'Content-Type': 'application/x-tar', 'Cache-Control': 'no-store', ETag: tag };
+      if (base === undefined) return respond(response, 200, headers, archive, limits);
+      const delta = { IM: DELTA_FORMAT, 'Delta-Base': formatEtag(base.generation) };
+      respond(response, 226, { ...headers, ...delta }, archive, limits);
     } catch (error) {
-      this.#parts.onFault(error);
+      onFault(error);
       response.destroy();
     }
   }

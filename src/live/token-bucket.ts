@@ -15,14 +15,18 @@ export class TokenBucket {
     this.#filledAtMs = nowMs();
   }
 
-  /** Takes a token; 0 when there was one, else the milliseconds until there is. */
-  take(): number {
+  /**
+   * Takes `tokens`, or the whole burst where that is less; 0 when they were there, else the milliseconds
+   * until they are.
+   */
+  take(tokens = 1): number {
+    const taken = Math.min(tokens, this.#rate.burst);
     const now = this.#nowMs();
     const earned = ((now - this.#filledAtMs) / 1000) * this.#rate.perSecond;
     this.#tokens = Math.min(this.#rate.burst, this.#tokens + earned);
     this.#filledAtMs = now;
-    if (this.#tokens < 1) return Math.ceil(((1 - this.#tokens) / this.#rate.perSecond) * 1000);
-    this.#tokens -= 1;
+    if (this.#tokens < taken) return Math.ceil(((taken - this.#tokens) / this.#rate.perSecond) * 1000);
+    this.#tokens -= taken;
     return 0;
   }
 }

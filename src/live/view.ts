@@ -1,80 +1,91 @@
-// What one VM should hold, as a pure function of the store and its grant. Nothing here knows of a secret
-// that is not granted, so nothing behind it can leak one.
-import { createHash } from 'node:crypto';
-import { isGranted, type Grant } from '../secret/grant.ts';
+// What one VM should hold, as a pure function of the source and its scope. Nothing here knows of a secret
+// outside the scope, so nothing behind it can leak one.
+import type { FileAttributes } from '../secret/file-attributes.ts';
 import type { SecretName } from '../secret/name.ts';
-import type { Snapshot, StoredSecret } from '../store/contract.ts';
-import type { Generation } from '../wire/generation.ts';
+import type { Secret } from '../secret/secret.ts';
+import type { StoredSecret } from '../store/contract.ts';
+import type { LiveCredential } from './contract.ts';
+import { credentialEntry, type Scope } from './scope.ts';
+import type { SourceSnapshot } from './secret-source.ts';
 
 export interface View {
-  readonly snapshot: Snapshot;
-  readonly grant: Grant;
-  readonly generation: Generation;
+  readonly snapshot: SourceSnapshot;
+  readonly scope: Scope;
+  /**
+   * The source's counter at the last change of what the VM should hold: a change outside the scope does
+   * not move it. It stays on the host, since the gaps between versions count the changes of others.
+   */
+  readonly version: number;
+}
+
+/** One secret in one form. */
+export interface Item {
+  /** Its name in an archive. */
+  readonly entry: string;
+  readonly secret: SecretName;
+  /** The credential's name; absent for a file. */
+  readonly credential?: string;
+  readonly value: Secret;
+  readonly attributes: FileAttributes;
+  readonly modifiedAtMs: number;
+  readonly version: number;
 }
 
 export interface Changes {
-  readonly secrets: readonly StoredSecret[];
-  readonly removed: readonly SecretName[];
+  readonly items: readonly Item[];
+  /** Entries that are gone. */
+  readonly removed: readonly string[];
 }
 
-/** The granted secrets that the store holds. */
-export function grantedSecrets(snapshot: Snapshot, grant: Grant): StoredSecret[] {
-  if (grant === 'all') return [...snapshot.secrets.values()];
-  return [...new Set(grant)].flatMap((name) => snapshot.secrets.get(name) ?? []);
-}
+/** systemd reads credentials as root; nobody else has to. */
+const CREDENTIAL_ATTRIBUTES: FileAttributes = { mode: 0o400, uid: 0, gid: 0 };
 
-/**
- * The counter is the highest version among granted secrets and granted removals: a change outside the
- * grant neither moves it nor shows in it.
- */
-export function viewOf(snapshot: Snapshot, grant: Grant): View {
-  const known = grant === 'all' ? wholeViews.get(snapshot) : undefined;
-  if (known !== undefined) return known;
-  let counter = 0;
-  for (const { version } of grantedSecrets(snapshot, grant)) counter = Math.max(counter, version);
-  for (const { version } of grantedRemovals(snapshot, grant)) counter = Math.max(counter, version);
-  const view: View = { snapshot, grant, generation: { epoch: epochOf(snapshot, grant), counter } };
-  if (grant === 'all') wholeViews.set(snapshot, view);
-  return view;
-}
-
-/**
- * Each grant has an epoch of its own. A VM that is let go and attached again with another grant holds a
- * generation of the old one, and with the same counter would pass for holding what it was not given, and
- * for having lost what was taken from it.
- */
-function epochOf({ epoch }: Snapshot, grant: Grant): string {
-  return grant === 'all' ? epoch : createHash('sha256').update(`${epoch} ${grantKey(grant)}`).digest('hex').slice(0, epoch.length);
-}
-
-const keys = new WeakMap<object, string>();
-
-/** The same for grants of the same secrets. */
-export function grantKey(grant: Grant): string {
-  if (grant === 'all') return 'all';
-  let key = keys.get(grant);
-  if (key === undefined) {
-    key = createHash('sha256').update([...new Set(grant)].sort().join('/')).digest('hex');
-    keys.set(grant, key);
+export function viewOf(snapshot: SourceSnapshot, scope: Scope): View {
+  if (scope.grant === 'all') return { snapshot, scope, version: snapshot.counter };
+  let version = 0;
+  for (const name of secretsOf(scope)) {
+    version = Math.max(version, snapshot.secrets.get(name)?.version ?? 0, snapshot.removed.get(name) ?? 0);
   }
-  return key;
+  return { snapshot, scope, version };
 }
 
-/** A change is one step for all VMs that are granted everything, not one for each. */
-const wholeViews = new WeakMap<Snapshot, View>();
+/** What the scope covers and the source holds: files, then credentials. */
+export function itemsOf({ snapshot, scope }: Pick<View, 'snapshot' | 'scope'>): Item[] {
+  const granted = scope.grant === 'all'
+    ? [...snapshot.secrets.values()]
+    : [...new Set(scope.grant)].flatMap((name) => snapshot.secrets.get(name) ?? []);
+  const credentials = scope.credentials.flatMap((credential) => {
+    const secret = snapshot.secrets.get(credential.secret);
+    return secret === undefined ? [] : [asCredential(secret, credential)];
+  });
+  return [...granted.map(asFile), ...credentials];
+}
 
-/** What a VM that holds the generation with counter `base` lacks. */
-export function changesSince({ snapshot, grant }: View, base: number): Changes {
+/** What a VM that holds everything up to version `base` lacks. */
+export function changesSince(view: View, base: number): Changes {
   return {
-    secrets: grantedSecrets(snapshot, grant).filter(({ version }) => version > base),
-    removed: grantedRemovals(snapshot, grant).filter(({ version }) => version > base).map(({ name }) => name),
+    items: itemsOf(view).filter(({ version }) => version > base),
+    removed: removalsOf(view).filter(({ version }) => version > base).map(({ entry }) => entry),
   };
 }
 
-function grantedRemovals(snapshot: Snapshot, grant: Grant): { name: SecretName; version: number }[] {
-  const removals: { name: SecretName; version: number }[] = [];
-  for (const [name, version] of snapshot.removed) {
-    if (isGranted(grant, name)) removals.push({ name, version });
-  }
-  return removals;
+function removalsOf({ snapshot: { removed }, scope: { grant, credentials } }: View): { entry: string; version: number }[] {
+  const files = (grant === 'all' ? [...removed.keys()] : [...new Set(grant)]).map((name) => ({ entry: name as string, secret: name }));
+  const all = [...files, ...credentials.map(({ name, secret }) => ({ entry: credentialEntry(name), secret }))];
+  return all.flatMap(({ entry, secret }) => {
+    const version = removed.get(secret);
+    return version === undefined ? [] : [{ entry, version }];
+  });
 }
+
+const secretsOf = ({ grant, credentials }: Scope): SecretName[] =>
+  [...(grant === 'all' ? [] : grant), ...credentials.map(({ secret }) => secret)];
+
+const asFile = ({ name, value, attributes, modifiedAtMs, version }: StoredSecret): Item =>
+  ({ entry: name, secret: name, value, attributes, modifiedAtMs, version });
+
+const asCredential = ({ name: secret, value, modifiedAtMs, version }: StoredSecret, { name, trimNewline }: LiveCredential): Item => ({
+  entry: credentialEntry(name), secret, credential: name,
+  value: trimNewline ? value.withoutFinalNewline() : value,
+  attributes: CREDENTIAL_ATTRIBUTES, modifiedAtMs, version,
+});

@@ -1,10 +1,11 @@
-// A generation names what a VM should hold: an epoch, which lasts as long as one run of the host's
-// service over its store and belongs to one grant, and a counter within it. It travels as an HTTP entity tag: "EPOCH.COUNTER".
+// A generation names what a VM should hold: an epoch, which lasts as long as the host serves that VM
+// without a break and is no other VM's, and a counter within it. It travels as an HTTP entity tag:
+// "EPOCH.COUNTER".
 
 export interface Generation {
   /** 16 lower-case hexadecimal digits. */
   readonly epoch: string;
-  /** 0 to 2^53 - 1; grows with every change that concerns the VM. */
+  /** 0 to 2^53 - 1; grows by one when what the VM is sent differs from what it was sent before. */
   readonly counter: number;
 }
 

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { FRAME } from '../../src/wire/exec-frames.ts';
 import { bench, until } from './live-vm.ts';
+import { secretName } from './memory-store.ts';
 import { Recording, type Recorded } from './recording.ts';
 import { payload } from './wire-agent.ts';
 
@@ -23,7 +24,8 @@ const counting = (digit: string) => {
 
 test('a whole exchange has the recorded bytes', async (t) => {
   const { store, agent, device, vm } = await bench(t, {
-    bootToken: 'ab'.repeat(32), userdata: Buffer.from('#!/bin/sh\necho ready\n'), randomHex: counting('a'),
+    bootToken: 'ab'.repeat(32), credentials: [{ name: 'app.api-key', secret: secretName('api-key'), trimNewline: true }],
+    userdata: Buffer.from('#!/bin/sh\necho ready\n'), randomHex: counting('a'),
   });
   // The dial at the start of the service finds an agent that wants no session, and is no part of the sample.
   await agent.saw('POST /v1/challenge');

@@ -2,8 +2,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { Archives } from '../../src/live/archives.ts';
-import { changesSince, grantedSecrets, viewOf } from '../../src/live/view.ts';
+import type { LiveCredential } from '../../src/live/contract.ts';
+import { scopeOf, type Scope } from '../../src/live/scope.ts';
+import { changesSince, itemsOf, viewOf } from '../../src/live/view.ts';
 import type { Grant } from '../../src/secret/grant.ts';
+import type { SecretName } from '../../src/secret/name.ts';
 import { HostConnection } from './host-connection.ts';
 import { bench, until } from './live-vm.ts';
 import { MemoryStore, secretName } from './memory-store.ts';
@@ -54,8 +57,8 @@ const fullAnswers: readonly [string, (etag: string) => Record<string, string>][]
   ['takes no differences', (etag) => ({ 'If-None-Match': etag })],
   ['takes differences of another form', (etag) => ({ 'If-None-Match': etag, 'A-IM': 'vcdiff' })],
   ['holds a generation of another epoch', () => ({ 'If-None-Match': '"fedcba9876543210.1"', 'A-IM': 'slicer-tar' })],
-  ['holds a generation that was never sent', () => ({ 'If-None-Match': '"0123456789abcdef.0"', 'A-IM': 'slicer-tar' })],
-  ['holds a generation of the future', () => ({ 'If-None-Match': '"0123456789abcdef.99"', 'A-IM': 'slicer-tar' })],
+  ['holds a generation that was never sent', (etag) => ({ 'If-None-Match': etag.replace('.1"', '.0"'), 'A-IM': 'slicer-tar' })],
+  ['holds a generation of the future', (etag) => ({ 'If-None-Match': etag.replace('.1"', '.99"'), 'A-IM': 'slicer-tar' })],
   ['holds something else', () => ({ 'If-None-Match': '*', 'A-IM': 'slicer-tar' })],
 ];
 for (const [who, headersFor] of fullAnswers) {
@@ -69,7 +72,7 @@ for (const [who, headersFor] of fullAnswers) {
     const { status, headers, body } = await agent.request('GET /v1/secrets', headersFor(agent.generation as string));
     assert.equal(status, 200);
     assert.deepEqual([...readArchive(body).keys()].sort(), ['a', 'b']);
-    assert.equal(headers.get('etag'), '"0123456789abcdef.3"');
+    assert.equal(headers.get('etag'), agent.generation?.replace('.1"', '.2"'));
     assert.equal(headers.get('content-length'), String(body.byteLength));
     assert.equal(headers.get('transfer-encoding'), undefined);
     assert.equal(headers.get('cache-control'), 'no-store');
@@ -135,33 +138,54 @@ test('a request that does not wait leaves the poll alone', async (t) => {
   assert.equal(await poll, 226);
 });
 
-test('VMs with the same grant are sent from one archive', async () => {
+test('VMs with the same scope are sent from one archive, and others never', async () => {
   const store = new MemoryStore();
   store.set('a', '1');
   store.set('b', '2');
   const archives = new Archives();
-  const view = (grant: Grant) => viewOf(store.snapshot(), grant);
+  const archive = (grant: Grant, credentials: readonly LiveCredential[] = []) =>
+    archives.offer(viewOf(store.snapshot(), scopeOf(grant, credentials)), undefined).take();
   const names = [secretName('a'), secretName('b')];
-  const [one, other, reordered, narrower] = await Promise.all([
-    archives.get(view('all'), undefined), archives.get(view('all'), undefined),
-    archives.get(view([...names].reverse()), undefined), archives.get(view(names.slice(0, 1)), undefined),
-  ]);
-  assert.equal(one, other);
-  assert.equal(reordered, await archives.get(view(names), undefined));
-  assert.notEqual(narrower, one);
-  assert.deepEqual([...readArchive(narrower).keys()], ['a']);
+  const credential = { name: 'x', secret: secretName('a'), trimNewline: false };
+  const other = { ...credential, name: 'y' };
+  assert.equal(await archive('all'), await archive('all'));
+  assert.equal(await archive([...names].reverse()), await archive(names));
+  assert.equal(await archive([], [credential, other]), await archive([], [other, { ...credential }]));
+  const different = [
+    archive('all'), archive(names), archive(['a' as const].map(secretName)), archive('all', [credential]), archive([], [credential]),
+    archive([], [other]), archive([], [{ ...credential, trimNewline: true }]), archive([], [{ ...credential, secret: secretName('b') }]),
+  ];
+  assert.equal(new Set(await Promise.all(different)).size, different.length);
+  assert.deepEqual([...readArchive(await archive(names.slice(0, 1))).keys()], ['a']);
 });
 
 const NAMES = ['a', 'b', 'c', 'd'];
 const grant: fc.Arbitrary<Grant> = fc.oneof(fc.constant('all' as const), fc.subarray(NAMES.map(secretName)));
 const change = fc.record({
-  kind: fc.constant('change' as const), name: fc.constantFrom(...NAMES), value: fc.option(fc.string(), { nil: undefined }),
+  kind: fc.constant('change' as const), name: fc.constantFrom(...NAMES), value: fc.option(fc.oneof(fc.string(), fc.constantFrom('\n', 'x\n', 'x\n\n')), { nil: undefined }),
 });
 const step = fc.oneof({ weight: 3, arbitrary: change }, fc.record({ kind: fc.constantFrom('sync', 'poll', 'forget', 'session') }));
+const credentials: fc.Arbitrary<LiveCredential[]> = fc.uniqueArray(
+  fc.record({ name: fc.constantFrom('x', 'y y', `z${'z'.repeat(254)}`), secret: fc.constantFrom(...NAMES.map(secretName)), trimNewline: fc.boolean() }),
+  { selector: ({ name }) => name },
+);
+const scope: fc.Arbitrary<Scope> = fc.tuple(grant, credentials).map(([granted, given]) => scopeOf(granted, given));
 
-test('after any order of changes, syncs, lost generations and new sessions the agent holds exactly its grant', async (t) => {
-  await fc.assert(fc.asyncProperty(grant, fc.array(step, { maxLength: 30 }), async (granted, steps) => {
-    const { store, agent } = await bench(t, { grant: granted });
+/** What an agent should hold, said without the help of what is tested. */
+function expectedOf(store: MemoryStore, { grant: granted, credentials: given }: Pick<Scope, 'grant' | 'credentials'>): Map<string, string> {
+  const { secrets } = store.snapshot();
+  const textOf = (name: SecretName) => Buffer.from(secrets.get(name)?.value.reveal() ?? []).toString();
+  const names = granted === 'all' ? NAMES.map(secretName) : granted;
+  return new Map([
+    ...names.filter((name) => secrets.has(name)).map((name): [string, string] => [name, `0600 ${textOf(name)}`]),
+    ...given.filter(({ secret }) => secrets.has(secret)).map(({ name, secret, trimNewline }): [string, string] =>
+      [`.cred.${name}`, `0400 ${trimNewline ? textOf(secret).replace(/\n$/, '') : textOf(secret)}`]),
+  ].sort());
+}
+
+test('after any order of changes, syncs, lost generations and new sessions the agent holds exactly its scope', async (t) => {
+  await fc.assert(fc.asyncProperty(scope, fc.array(step, { maxLength: 30 }), async (given, steps) => {
+    const { store, agent } = await bench(t, given);
     await agent.establish();
     let polling: Promise<number> | undefined;
     for (const taken of steps) {
@@ -185,42 +209,42 @@ test('after any order of changes, syncs, lost generations and new sessions the a
       await polling;
     }
     await agent.sync();
-    const held = new Map([...agent.held].map(([name, { bytes }]) => [name, bytes.toString()]));
-    const expected = new Map(grantedSecrets(store.snapshot(), granted).map(({ name, value }) => [name as string, Buffer.from(value.reveal()).toString()]));
-    assert.deepEqual(new Map([...held].sort()), new Map([...expected].sort()));
+    const held = [...agent.held].map(([name, { mode, bytes }]): [string, string] => [name, `0${mode.toString(8)} ${bytes}`]);
+    assert.deepEqual(new Map(held.sort()), expectedOf(store, given));
   }), { numRuns: 60 });
 });
 
 test('the difference from any earlier view, applied to it, is the later view', () => {
   const history = fc.array(change, { minLength: 1, maxLength: 30 });
-  fc.assert(fc.property(grant, history, fc.nat(), (granted, changes, at) => {
+  fc.assert(fc.property(scope, history, fc.nat(), (given, changes, at) => {
     const store = new MemoryStore();
-    const contentOf = () => new Map(grantedSecrets(store.snapshot(), granted).map(({ name, version }) => [name, version]));
-    let base = { counter: 0, content: contentOf() };
+    const view = () => viewOf(store.snapshot(), given);
+    const contentOf = () => new Map(itemsOf(view()).map(({ entry, version }) => [entry, version]));
+    let base = { version: 0, content: contentOf() };
     changes.forEach(({ name, value }, index) => {
       store.set(name, value);
-      if (index === at % changes.length) base = { counter: viewOf(store.snapshot(), granted).generation.counter, content: contentOf() };
+      if (index === at % changes.length) base = { version: view().version, content: contentOf() };
     });
-    const { secrets, removed } = changesSince(viewOf(store.snapshot(), granted), base.counter);
-    for (const name of removed) base.content.delete(name);
-    for (const { name, version } of secrets) base.content.set(name, version);
+    const { items, removed } = changesSince(view(), base.version);
+    for (const entry of removed) base.content.delete(entry);
+    for (const { entry, version } of items) base.content.set(entry, version);
     assert.deepEqual(new Map([...base.content].sort()), new Map([...contentOf()].sort()));
   }));
 });
 
-test('the generation of a view grows exactly when its content changes', () => {
-  fc.assert(fc.property(grant, fc.array(change, { maxLength: 30 }), (granted, changes) => {
+test('the version of a view grows exactly when its content changes', () => {
+  fc.assert(fc.property(scope, fc.array(change, { maxLength: 30 }), (given, changes) => {
     const store = new MemoryStore();
-    const look = () => ({
-      counter: viewOf(store.snapshot(), granted).generation.counter,
-      content: grantedSecrets(store.snapshot(), granted).map(({ name, version }) => `${name} ${version}`).sort().join(),
-    });
+    const look = () => {
+      const view = viewOf(store.snapshot(), given);
+      return { version: view.version, content: itemsOf(view).map(({ entry, version }) => `${entry} ${version}`).sort().join() };
+    };
     for (const { name, value } of changes) {
       const before = look();
       store.set(name, value);
       const after = look();
-      assert.ok(after.counter >= before.counter);
-      assert.equal(after.counter > before.counter, after.content !== before.content);
+      assert.ok(after.version >= before.version);
+      assert.equal(after.version > before.version, after.content !== before.content);
     }
   }));
 });

@@ -30,3 +30,15 @@ test('who waits as long as he was told passes', () => {
     assert.equal(bucket.take(), 0);
   }));
 });
+
+test('who takes more than a burst at once waits for a full one, and no longer', () => {
+  let now = 0;
+  const bucket = new TokenBucket({ burst: 10, perSecond: 5 }, () => now);
+  assert.equal(bucket.take(0), 0);
+  assert.equal(bucket.take(1000), 0);
+  assert.equal(bucket.take(0), 0);
+  const waitMs = bucket.take(1000);
+  assert.equal(waitMs, 2000);
+  now += waitMs;
+  assert.equal(bucket.take(1000), 0);
+});
