@@ -10,6 +10,7 @@ import type { Vms } from '../vm/contract.ts';
 import { findProgram, type VmPrograms } from '../vm/programs.ts';
 import { openVms } from '../vm/vms.ts';
 import { findAccelerator } from '../vmm/accelerator.ts';
+import { findTscKhz } from '../vmm/time-stamp-counter.ts';
 import { usesKernelVsock } from '../vmm/vsock-device.ts';
 import { guestImage, type GuestImage } from './guest-image.ts';
 import type { Log } from './log.ts';
@@ -33,6 +34,7 @@ export const thisMachine: Machine = {
       programs: await programs(process.env['PATH'] ?? ''),
       accelerator,
       arch: GUEST_ARCH,
+      tscKhz: await findTscKhz(),
       kernelVsock: await usesKernelVsock(process.env['SLICER_VSOCK'], accelerator),
       now: Date.now,
       randomBytes,

@@ -2,7 +2,8 @@
 // files of bounded size, `console.log` and the older `console.log.1`, also while no daemon runs.
 import { open, readFile, stat, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Writable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
+import type { ProcessPlan } from '../vmm/contract.ts';
 import type { ConsoleLog } from './contract.ts';
 import { startProcess, type WatchedProcess } from './watched-process.ts';
 
@@ -12,13 +13,20 @@ const CONSOLE_MAX_BYTES = 1024 * 1024;
 /** How often a read starts anew when the log moves on to its next file meanwhile. */
 const READ_ATTEMPTS = 5;
 
-export interface ConsoleProcess {
-  readonly process: WatchedProcess;
-  /** For the VM's processes to inherit; to be released when they have it, so that their end is the log's. */
-  readonly sink: Writable;
-  /** The same for what may repeat a value, where that was asked for: the log has it without. */
-  readonly filteredSink: Writable | undefined;
+type Target = 'pipe' | Writable;
+
+/** What takes all that a VM's processes write. */
+export interface VmConsole {
+  /** Its own process, where it has one. */
+  readonly process?: WatchedProcess;
+  /** What a process is to have as stdout and stderr. */
+  targetsOf(plan: Pick<ProcessPlan, 'filtersStderr'>): readonly [Target, Target];
+  /** A process was started, with the other ends of the pipes that it was to have. */
+  started?(plan: Pick<ProcessPlan, 'filtersStderr'>, stdout: Readable, stderr: Readable): void;
+  /** All processes have what they are to have: their end is the console's. */
   release(): void;
+  /** The last lines, without the carriage returns of a terminal. */
+  lastLines(count: number): Promise<readonly string[]>;
 }
 
 /** Starts the process that writes the log: the agent's binary in its host mode `console`. */
@@ -26,12 +34,12 @@ export async function startConsole(
   vmDirectory: string,
   programs: { readonly agent: string; readonly prlimit: string },
   filters = false,
-): Promise<ConsoleProcess> {
+): Promise<VmConsole> {
   const file = consoleFile(vmDirectory);
   // What the writer itself complains about goes where somebody will look.
   const complaints = await open(file, 'a', 0o600);
   try {
-    const { process, pipes: [sink, , , filteredSink] } = await startProcess({
+    const { process, pipes: [stdin, , , diagnostics] } = await startProcess({
       role: 'console',
       program: programs.agent,
       argv: ['console', '--file', file, '--max-bytes', String(CONSOLE_MAX_BYTES), ...(filters ? ['--diagnostics-fd', '3'] : [])],
@@ -39,14 +47,16 @@ export async function startConsole(
       vmDirectory,
       prlimit: programs.prlimit,
     });
+    const sink = stdin as Writable;
     return {
       process,
-      sink: sink as Writable,
-      filteredSink: filteredSink ?? undefined,
+      // What may repeat a value goes through the filter, and the log has it without.
+      targetsOf: ({ filtersStderr }) => [sink, filtersStderr ? diagnostics as Writable : sink],
       release: () => {
-        sink?.destroy();
-        filteredSink?.destroy();
+        sink.destroy();
+        diagnostics?.destroy();
       },
+      lastLines: (count) => readLastLines(vmDirectory, count),
     };
   } finally {
     await complaints.close();

@@ -27,6 +27,8 @@ export interface MachineParts extends Omit<StartParts, 'vmm'> {
   readonly programs: VmPrograms;
   readonly accelerator: Accelerator;
   readonly arch: GuestArch;
+  /** In kHz; see `VmSpec`. */
+  readonly tscKhz: number | undefined;
   readonly records: RecordDirectory;
   readonly poll: ProcessPoll;
   readonly bootId: string;
@@ -231,6 +233,7 @@ export class Machine {
 
   #spec(request: LaunchRequest, items: readonly BootItem[]): VmSpec {
     const { guest_cid: guestCid, host_port: hostPort, runtime_directory } = this.#record;
+    const { accelerator, tscKhz } = this.#parts;
     return {
       name: this.hostname,
       cpus: request.cpus,
@@ -242,7 +245,8 @@ export class Machine {
       shares: [],
       interfaces: request.interfaces,
       watchdog: false,
-      accelerator: this.#parts.accelerator,
+      accelerator,
+      ...(tscKhz === undefined ? {} : { tscKhz }),
       guestCid,
       vsock: hostPort === undefined ? { kind: 'vhost-device-vsock' } : { kind: 'kernel', hostPort },
       sockets: socketsIn(runtime_directory),

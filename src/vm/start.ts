@@ -7,11 +7,12 @@
 // All or nothing: when a step fails, what was started is ended before the error is thrown.
 import { open, readFile, unlink, type FileHandle } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import type { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fail, SlicerError } from '../errors/slicer-error.ts';
 import type { Secret } from '../secret/secret.ts';
 import type { InheritedDescriptor, ProcessPlan, Vmm, VmmControl, VmSpec } from '../vmm/contract.ts';
-import { readLastLines, startConsole, type ConsoleProcess } from './console-log.ts';
+import { startConsole, type VmConsole } from './console-log.ts';
 import { endProcesses, waitForEnd } from './process-table.ts';
 import type { ProcessIdentity } from './record.ts';
 import { startProcess, type WatchedProcess } from './watched-process.ts';
@@ -32,9 +33,12 @@ export interface StartRequest {
 
 export interface StartParts {
   readonly vmm: Vmm;
-  readonly programs: { readonly agent: string; readonly prlimit: string };
+  /** With `setpriv` the processes end with this one, else they outlive it. */
+  readonly programs: { readonly agent: string; readonly prlimit: string; readonly setpriv?: string };
   /** All steps together; a VMM that takes longer hangs. */
   readonly startLimitMs: number;
+  /** What takes the processes' output; a log in the VM's directory, with a process of its own, when absent. */
+  readonly console?: VmConsole;
 }
 
 export interface StartedVm {
@@ -52,13 +56,13 @@ export async function startVm(request: StartRequest, parts: StartParts, signal: 
   const late = new Error(`it was not ready within ${parts.startLimitMs / 1000} s`);
   const timer = setTimeout(() => attempt.abort(late), parts.startLimitMs);
   const processes: WatchedProcess[] = [];
-  let log: ConsoleProcess | undefined;
+  let log: VmConsole | undefined;
   let step = 'the console log';
   try {
     signal.throwIfAborted();
     const plans = parts.vmm.plan(request.spec);
-    log = await startConsole(request.vmDirectory, parts.programs, plans.some(({ filtersStderr }) => filtersStderr));
-    processes.push(log.process);
+    log = parts.console ?? await startConsole(request.vmDirectory, parts.programs, plans.some(({ filtersStderr }) => filtersStderr));
+    if (log.process !== undefined) processes.push(log.process);
     for (const plan of plans) {
       step = basename(plan.program);
       processes.push(await startPlanned(plan, request, parts, log));
@@ -74,7 +78,7 @@ export async function startVm(request: StartRequest, parts: StartParts, signal: 
     log?.release();
     await endVm(processes.map(({ identity }) => identity));
     signal.throwIfAborted();
-    const complaints = await readLastLines(request.vmDirectory, COMPLAINT_LINES);
+    const complaints = await log?.lastLines(COMPLAINT_LINES) ?? [];
     throw launchFailed(request.spec.name, step, error as Error, complaints);
   } finally {
     clearTimeout(timer);
@@ -94,19 +98,21 @@ async function startPlanned(
   plan: ProcessPlan,
   request: StartRequest,
   parts: StartParts,
-  log: ConsoleProcess,
+  log: VmConsole,
 ): Promise<WatchedProcess> {
   const files: FileHandle[] = [];
   try {
     for (const descriptor of plan.descriptors) files.push(await openInherited(descriptor, request));
-    const { process } = await startProcess({
+    const { process, pipes: [, stdout, stderr] } = await startProcess({
       role: plan.role,
       program: plan.program,
       argv: plan.argv,
-      stdio: ['ignore', log.sink, (plan.filtersStderr ? log.filteredSink : undefined) ?? log.sink, ...files.map((file) => file.fd)],
+      stdio: ['ignore', ...log.targetsOf(plan), ...files.map((file) => file.fd)],
       vmDirectory: request.vmDirectory,
       prlimit: parts.programs.prlimit,
+      setpriv: parts.programs.setpriv,
     });
+    log.started?.(plan, stdout as Readable, stderr as Readable);
     return process;
   } finally {
     for (const file of files) await file.close();

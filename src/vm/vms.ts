@@ -27,6 +27,8 @@ export interface VmsOptions {
   readonly programs: VmPrograms;
   readonly accelerator: Accelerator;
   readonly arch: GuestArch;
+  /** In kHz; undefined where it is not known. */
+  readonly tscKhz: number | undefined;
   /** Whether QEMU's guests have VSOCK from the host's kernel. */
   readonly kernelVsock: boolean;
   /** How long a VM's processes may take until its VMM took its configuration; 60,000 by default. */
@@ -76,6 +78,7 @@ class OpenVms implements Vms {
       programs: options.programs,
       accelerator: options.accelerator,
       arch: options.arch,
+      tscKhz: options.tscKhz,
       startLimitMs: options.startLimitMs ?? START_LIMIT_MS,
       records,
       poll: this.#poll,

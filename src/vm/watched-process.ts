@@ -3,7 +3,7 @@
 // the guest's memory, and secrets with it).
 import { spawn, type StdioOptions } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
-import type { Readable, Writable } from 'node:stream';
+import type { Duplex, Readable, Writable } from 'node:stream';
 import { inheritedDescriptors } from './inherited-descriptors.ts';
 import { isAlive, PROCESS_MARK, startTimeOf } from './process-table.ts';
 import type { ProcessIdentity, ProcessRole } from './record.ts';
@@ -26,12 +26,15 @@ export interface StartOptions {
   readonly vmDirectory: string;
   /** Absolute path of util-linux's prlimit. */
   readonly prlimit: string;
+  /** Absolute path of util-linux's setpriv, for a process that the kernel is to kill when this one ends, however it does. */
+  readonly setpriv?: string | undefined;
 }
 
 /** Resolves when the program was executed. Throws what spawn(2) says. */
-export async function startProcess(options: StartOptions): Promise<{ process: WatchedProcess; pipes: readonly (Writable | null)[] }> {
+export async function startProcess(options: StartOptions): Promise<{ process: WatchedProcess; pipes: readonly (Duplex | null)[] }> {
   const nothing = openSync('/dev/null', 'r+');
-  const child = spawn(options.prlimit, ['--core=0', options.program, ...options.argv], {
+  const leash = options.setpriv === undefined ? [] : [options.setpriv, '--pdeathsig', 'KILL'];
+  const child = spawn(options.prlimit, ['--core=0', ...leash, options.program, ...options.argv], {
     cwd: '/',
     detached: true,
     env: { [PROCESS_MARK]: options.vmDirectory },
@@ -52,8 +55,8 @@ export async function startProcess(options: StartOptions): Promise<{ process: Wa
   child.unref();
   return {
     process: { identity: { role: options.role, pid: pid as number, start_time: startTime ?? 0 }, ended },
-    // What this one writes and the process reads.
-    pipes: child.stdio as (Writable | null)[],
+    // The ends of this one; whether it reads or writes one is what the process does with the other end.
+    pipes: child.stdio as (Duplex | null)[],
   };
 }
 

@@ -77,6 +77,8 @@ export interface VmSpec {
   readonly watchdog: boolean;
   /** How the VMM runs the guest: QEMU alone can do without KVM. */
   readonly accelerator: Accelerator;
+  /** The rate of the machine's time-stamp counter in kHz, where it is known: an emulated microvm has no other clock. */
+  readonly tscKhz?: number;
   /** 3 to 4294967294 (vsock(7)). */
   readonly guestCid: number;
   readonly vsock: VsockDevice;

@@ -97,7 +97,7 @@ function qemuProcess(machine: MachineType, program: string, spec: VmSpec): Proce
       '-object', `memory-backend-memfd,id=memory,size=${spec.ramBytes / MIB}M,share=on`,
       '-kernel', spec.kernel,
       ...(spec.initrd === undefined ? [] : ['-initrd', spec.initrd]),
-      '-append', spec.cmdline,
+      '-append', cmdlineOf(machine, spec),
       ...bootSlotArgv(spec),
       // stdout is the console's log, stdin is /dev/null.
       '-chardev', 'stdio,id=console,signal=off',
@@ -110,6 +110,12 @@ function qemuProcess(machine: MachineType, program: string, spec: VmSpec): Proce
     readySocket: spec.sockets.control,
     filtersStderr: false,
   };
+}
+
+/** With ACPI and without PCI Linux uses none of the timers that it could measure the time-stamp counter with. */
+function cmdlineOf(machine: MachineType, { cmdline, accelerator, tscKhz }: VmSpec): string {
+  const measures = machine === 'q35' || accelerator === 'kvm' || tscKhz === undefined;
+  return measures ? cmdline : `tsc_early_khz=${tscKhz} ${cmdline}`;
 }
 
 /** Read once while QEMU starts, from files that have no name any more. */

@@ -12,6 +12,7 @@ import { ensureVhostDeviceVsock } from '../../image/vhost-device-vsock.ts';
 import type { LaunchHooks, LaunchRequest, Vm, Vms } from '../../src/vm/contract.ts';
 import { endProcesses, findMarked } from '../../src/vm/process-table.ts';
 import { findProgram, type VmPrograms } from '../../src/vm/programs.ts';
+import { findTscKhz } from '../../src/vmm/time-stamp-counter.ts';
 import { openVms, type VmsOptions } from '../../src/vm/vms.ts';
 
 export const hooks: LaunchHooks = { beforeStart: async () => undefined };
@@ -99,6 +100,7 @@ export async function openLab(t: TestContext): Promise<Lab> {
         programs: await realPrograms(),
         accelerator: 'tcg',
         arch: 'x86_64',
+        tscKhz: await findTscKhz(),
         kernelVsock: false,
         now: Date.now,
         randomBytes,
