@@ -5,6 +5,7 @@ import { existsSync, readdirSync, readFileSync, readlinkSync, statSync } from 'n
 import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
+import { MACHINE_TYPES } from '../../src/delivery/hypervisor.ts';
 import type { LaunchedVm } from '../../src/vm/contract.ts';
 import { findMarked } from '../../src/vm/process-table.ts';
 import { hooks, missingPart, openLab, until, untilConsole, type Lab } from './vm-fixture.ts';
@@ -35,7 +36,7 @@ test('a launched VM shows its boot token to no one but the guest', { skip }, asy
   assert.deepEqual(vms.list(), [vm]);
 
   const runtimeDirectory = dirname(vm.vsockPath);
-  assert.deepEqual(readdirSync(runtimeDirectory).sort(), ['boot-token', 'qmp.sock', 'userdata', 'vhost.sock', 'vm.vsock']);
+  assert.deepEqual(readdirSync(runtimeDirectory).sort(), ['boot-token', 'control.sock', 'userdata', 'vhost.sock', 'vm.vsock']);
   for (const file of ['boot-token', 'userdata']) assert.equal(statSync(join(runtimeDirectory, file)).mode & 0o7777, 0o600);
   const token = Buffer.from((await vms.guestMaterial('web-1')).bootToken!.reveal()).toString();
   assert.match(token, /^[0-9a-f]{64}$/);
@@ -62,25 +63,39 @@ test('a launched VM shows its boot token to no one but the guest', { skip }, asy
   assert.deepEqual(await lab.leftovers(), []);
 });
 
-test('a guest boots, finds its token in SMBIOS, and hears its power button', { skip }, async (t) => {
-  const lab = await openLab(t);
-  const vms = await lab.open();
-  const cmdline = inGuest(lab, [
-    'strings /sys/firmware/dmi/entries/11-0/raw',
-    'modprobe -a button evdev', 'exec 3</dev/input/$(grep -l Power /sys/class/input/event*/device/name | cut -d/ -f5)', 'echo listening', 'dd bs=24 count=1 <&3', 'poweroff -f',
-  ]);
-  await vms.launch({ ...lab.request, cmdline, stopGraceMs: 60_000 }, hooks);
-  const token = Buffer.from((await vms.guestMaterial('web-1')).bootToken!.reveal());
-  await untilConsole(lab, vms, 'web-1', 'listening');
-  const { content } = await vms.logs('web-1', 0);
-  assert.ok(content.includes(`io.systemd.credential.binary:slicer.boot-token=${token.toString('base64')}`), content);
-  assert.equal((await vms.logs('web-1', 1)).lines, 1);
-  const began = performance.now();
-  await vms.delete('web-1');
-  assert.ok(performance.now() - began < 30_000);
-  await vms.closeKeepingVms();
-  assert.deepEqual(await lab.leftovers(), []);
-});
+const machines = [
+  {
+    machine: 'q35', where: 'SMBIOS',
+    read: 'strings /sys/firmware/dmi/entries/11-0/raw',
+    shown: (token: Buffer) => `io.systemd.credential.binary:slicer.boot-token=${token.toString('base64')}`,
+  },
+  {
+    machine: 'microvm', where: 'fw_cfg',
+    read: 'modprobe qemu_fw_cfg; cat /sys/firmware/qemu_fw_cfg/by_name/opt/io.systemd.credentials/slicer.boot-token/raw; echo',
+    shown: (token: Buffer) => token.toString(),
+  },
+] as const;
+for (const { machine, where, read, shown } of machines) {
+  test(`a guest on ${machine} boots, finds its token in ${where}, and hears its power button`, { skip }, async (t) => {
+    const lab = await openLab(t);
+    const vms = await lab.open();
+    const cmdline = inGuest(lab, [
+      read,
+      'modprobe -a button evdev', 'exec 3</dev/input/$(grep -l Power /sys/class/input/event*/device/name | cut -d/ -f5)', 'echo listening', 'dd bs=24 count=1 <&3', 'poweroff -f',
+    ]);
+    await vms.launch({ ...lab.request, vmm: { hypervisor: 'qemu', machine }, cmdline, stopGraceMs: 60_000 }, hooks);
+    const token = Buffer.from((await vms.guestMaterial('web-1')).bootToken!.reveal());
+    await untilConsole(lab, vms, 'web-1', 'listening');
+    const { content } = await vms.logs('web-1', 0);
+    assert.ok(content.includes(shown(token)), content);
+    assert.equal((await vms.logs('web-1', 1)).lines, 1);
+    const began = performance.now();
+    await vms.delete('web-1');
+    assert.ok(performance.now() - began < 30_000);
+    await vms.closeKeepingVms();
+    assert.deepEqual(await lab.leftovers(), []);
+  });
+}
 
 test('a guest that powers itself off has stopped, not failed', { skip }, async (t) => {
   const lab = await openLab(t);
@@ -95,18 +110,20 @@ test('a guest that powers itself off has stopped, not failed', { skip }, async (
   assert.deepEqual(await lab.leftovers(), []);
 });
 
-test('a guest reaches the host at PATH_901', { skip }, async (t) => {
-  const lab = await openLab(t);
-  const vms = await lab.open();
-  const server = createServer((socket) => socket.destroy());
-  t.after(() => server.close());
-  await vms.launch({ ...lab.request, cmdline: lab.image.cmdline }, {
-    beforeStart: async ({ vsockPath }) => void await once(server.listen(`${vsockPath}_901`), 'listening'),
+for (const machine of MACHINE_TYPES) {
+  test(`a guest on ${machine} reaches the host at PATH_901`, { skip }, async (t) => {
+    const lab = await openLab(t);
+    const vms = await lab.open();
+    const server = createServer((socket) => socket.destroy());
+    t.after(() => server.close());
+    await vms.launch({ ...lab.request, vmm: { hypervisor: 'qemu', machine }, cmdline: lab.image.cmdline }, {
+      beforeStart: async ({ vsockPath }) => void await once(server.listen(`${vsockPath}_901`), 'listening'),
   });
   await once(server, 'connection');
   await vms.stopAll();
   assert.deepEqual(await lab.leftovers(), []);
-});
+  });
+}
 
 for (const [name, word, reason] of [
   ['the VMM', 'qemu', 'its VMM was ended by SIGKILL'],
