@@ -9,6 +9,8 @@ const SUITE = 'trixie';
 const PACKAGE = 'busybox-static';
 
 export interface Busybox {
+  /** Where it is in the cache. */
+  readonly directory: string;
   readonly program: Uint8Array;
   readonly applets: readonly string[];
 }
@@ -42,5 +44,5 @@ async function inEntry(entry: string): Promise<Busybox> {
     readFile(join(entry, 'busybox')),
     readFile(join(entry, 'applets'), 'utf8'),
   ]);
-  return { program, applets: applets.trim().split('\n') };
+  return { directory: entry, program, applets: applets.trim().split('\n') };
 }

@@ -76,7 +76,8 @@ export async function ensureKernel(): Promise<Kernel> {
   return inEntry(entry);
 }
 
-async function placeModules(names: readonly string[], from: string, to: string): Promise<void> {
+/** Puts modules of a kernel, and what these need, from one directory into another, not compressed, with their indices. */
+export async function placeModules(names: readonly string[], from: string, to: string): Promise<void> {
   const builtin = await readFile(join(from, 'modules.builtin'), 'utf8');
   const files = await filesBelow(from, (name) => /\.ko\.xz$/.test(name));
   const modules: KernelModule[] = [];
