@@ -34,9 +34,15 @@ export const grant = z.union([z.literal('all'), z.array(z.string())]).openapi('G
   description: '"all" (secrets that are created later too), or the names that the VM may have',
 });
 
+const CHANNELS = ['boot', 'live', 'both'] as const;
+
 export const givenCredential = z
-  .object({ name: z.string().openapi({ example: 'api-key' }), secret: z.string() })
-  .openapi('GivenCredential', { description: "A systemd credential that is in the VM's firmware tables until it ends" });
+  .object({
+    name: z.string().openapi({ example: 'api-key' }),
+    secret: z.string(),
+    deliver: z.enum(CHANNELS).openapi({ description: "boot: in the VM's firmware tables until it ends; live: follows the secret" }),
+  })
+  .openapi('GivenCredential', { description: 'A systemd credential of the VM' });
 
 export const node = z
   .object({
@@ -47,10 +53,11 @@ export const node = z
     arch: z.string().openapi({ example: 'amd64' }),
     status: nodeStatus,
     tags: z.array(z.string()),
+    hypervisor: z.string().openapi({ example: 'qemu', description: 'Empty for an attached VM' }),
     cpus: z.int().openapi({ description: '0 for an attached VM' }),
     ram_bytes: z.int().openapi({ description: '0 for an attached VM' }),
     secrets: grant,
-    credentials: z.array(givenCredential).openapi({ description: 'What the VM was given at boot, by name; empty for an attached VM' }),
+    credentials: z.array(givenCredential).openapi({ description: 'What the VM is given besides `secrets`; empty for an attached VM' }),
     attached: z.boolean().openapi({ description: 'Whether something other than Slicer started the VM' }),
     userdata_exit_code: z.int().optional().openapi({ description: 'Present once userdata has run' }),
     error: z.string().optional().openapi({ description: 'Why the VM is Failed or Stopped' }),
@@ -89,8 +96,11 @@ const credential = z
     trimNewline: trueOrFalse.openapi({ description: "Leave out one newline at the value's end" }),
     allowEmpty: trueOrFalse.openapi({ description: 'Whether a value of 0 bytes is meant' }),
     allowReserved: trueOrFalse.openapi({ description: 'Whether a name is meant that systemd acts on by itself' }),
+    deliver: z.enum(CHANNELS, must('boot, live or both')).optional().openapi({
+      description: 'Over which channel; absent: at boot where the VM has a boot channel, else live',
+    }),
   }, must('a credential: an object with name and secret'))
-  .openapi('Credential', { description: 'A secret that the VM gets at boot as a systemd credential, granted live or not' });
+  .openapi('Credential', { description: 'A secret that the VM gets as a systemd credential, granted as a file or not' });
 
 const TAG_RULE = '1 to 128 printable characters';
 const tag = z
@@ -116,6 +126,9 @@ export const launchBody = z
     tags: tags.optional(),
     secrets: grantedNames.optional(),
     credentials: z.array(credential, must('a list of credentials')).optional().openapi({ description: "Absent for the group's, [] for none" }),
+    hypervisor: z.enum(['qemu', 'cloud-hypervisor', 'firecracker'], must('qemu, cloud-hypervisor or firecracker')).optional()
+      .openapi({ description: "Absent for the group's" }),
+    machine: z.enum(['q35', 'microvm'], must('q35 or microvm')).optional().openapi({ description: "QEMU's; absent for the group's" }),
     persistent: unsupported,
     gpu_count: unsupported,
     disk_image: unsupported,
@@ -126,7 +139,7 @@ export const launchBody = z
     network: unsupported,
   })
   .openapi('LaunchNode');
-export type LaunchBody = Pick<z.input<typeof launchBody>, 'cpus' | 'ram_bytes' | 'userdata' | 'tags' | 'secrets' | 'credentials'>;
+export type LaunchBody = Pick<z.input<typeof launchBody>, 'cpus' | 'ram_bytes' | 'userdata' | 'tags' | 'secrets' | 'credentials' | 'hypervisor' | 'machine'>;
 
 export const deletedNode = z
   .object({ message: z.string().openapi({ example: 'Node deleted' }), disk_removed: z.enum(['true', 'false']) })

@@ -19,6 +19,14 @@ export function ownerId(flag: string): (text: string) => number {
   };
 }
 
+export function oneOf<const Word extends string>(flag: string, words: readonly Word[]): (text: string) => Word {
+  return (text) => {
+    const value = words.find((word) => word === text);
+    if (value !== undefined) return value;
+    throw fail('usage', `${flag} must be one of ${words.join(', ')}`);
+  };
+}
+
 export function durationMs(flag: string): (text: string) => number {
   return (text) => {
     const value = parseDurationMs(text);

@@ -55,7 +55,9 @@ export const isHostGroup = shape<HostGroup>({
 export const isNode = shape<Node>({
   hostname: isString, hostgroup: isString, ip: isString, created_at: isString, arch: isString,
   status: oneOf('Starting', 'Running', 'Stopping', 'Stopped', 'Failed'), tags: listOf(isString), cpus: isNumber, ram_bytes: isNumber,
-  secrets: isGrant, credentials: listOf(shape<Node['credentials'][number]>({ name: isString, secret: isString })), attached: isBoolean, userdata_exit_code: optional(isNumber), error: optional(isString), console: optional(isString),
+  hypervisor: isString, secrets: isGrant,
+  credentials: listOf(shape<Node['credentials'][number]>({ name: isString, secret: isString, deliver: oneOf('boot', 'live', 'both') })),
+  attached: isBoolean, userdata_exit_code: optional(isNumber), error: optional(isString), console: optional(isString),
 });
 export const isDeletedNode = shape<DeletedNode>({ message: isString, disk_removed: oneOf('true', 'false') });
 

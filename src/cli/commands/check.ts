@@ -1,16 +1,19 @@
 import type { Command } from 'commander';
 import { findTinyImage } from '../../../image/tiny.ts';
-import type { Config } from '../../config/config.ts';
 import { loadConfig } from '../../config/load.ts';
 import { SlicerError, throwIfAny } from '../../errors/slicer-error.ts';
 import type { Context } from '../context.ts';
-import { planGroup, storeOf } from '../delivery-check.ts';
+import { groupSubjects } from '../delivery-subject.ts';
+import { warningText } from '../delivery-check.ts';
 import { printJson, printLine, warn } from '../output.ts';
+import { printPlan } from '../plan-output.ts';
+import { missingVmmPrograms } from '../vmm-programs.ts';
 
 const EXAMPLES = `
 Reports every problem of a configuration at once, each with line and column, and what the secrets
-that are there now would not fit into. A part that a launch would miss, such as an image that is
-not built or a secret that is not there, is a warning.
+that are there now would not fit into. A part that a launch would miss, such as a VMM, an image
+that is not built or a secret that is not there, is a warning. Then it shows for each host group
+what slicer explain shows of it: names, sizes and channels, never a value.
 
 Examples:
   $ slicer check slicer.yaml
@@ -24,18 +27,17 @@ export function configure(command: Command, context: Context): void {
     .action(async (file: string, { json }: { json?: true }) => {
       const config = loadConfig(file);
       if (config.hostGroups.some(({ image }) => image.kind === 'tiny')) await warnOfMissingImage(context);
-      checkDeliveries(config, context);
-      if (json) printJson(context, config);
-      else printLine(context, `${file}: no problems; host groups: ${config.hostGroups.map(({ name }) => name).join(', ')}`);
+      for (const fact of await missingVmmPrograms(config.hostGroups, process.env['PATH'] ?? '')) warn(context, fact);
+      const subjects = groupSubjects(config);
+      for (const fact of new Set(subjects.flatMap(({ warnings, plan }) => [...warnings, ...plan.warnings]))) warn(context, fact);
+      throwIfAny(subjects.flatMap(({ plan }) => plan.problems));
+      if (json) return printJson(context, config);
+      printLine(context, `${file}: no problems; host groups: ${config.hostGroups.map(({ name }) => name).join(', ')}`);
+      for (const subject of subjects) {
+        printLine(context, '');
+        printPlan(context, subject);
+      }
     });
-}
-
-/** Throws what a launch would refuse. */
-function checkDeliveries(config: Config, context: Context): void {
-  const store = storeOf(config);
-  const plans = config.hostGroups.map((group) => planGroup(group, store));
-  for (const fact of new Set([...store.warnings, ...plans.flatMap(({ warnings }) => warnings)])) warn(context, fact);
-  throwIfAny(plans.flatMap(({ problems }) => problems));
 }
 
 async function warnOfMissingImage(context: Context): Promise<void> {
@@ -43,6 +45,6 @@ async function warnOfMissingImage(context: Context): Promise<void> {
     await findTinyImage();
   } catch (error) {
     if (!(error instanceof SlicerError)) throw error;
-    for (const { message, hint } of error.problems) warn(context, hint === undefined ? message : `${message}; ${hint}`);
+    for (const problem of error.problems) warn(context, warningText(problem));
   }
 }

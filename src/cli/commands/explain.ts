@@ -33,6 +33,7 @@ export function configure(command: Command, context: Context): void {
       const { kind, name, label, vmm: { hypervisor, machine }, plan } = subject;
       const deliveries = plan.deliveries.filter((delivery) => secret === undefined || delivery.secret === secret);
       if (secret !== undefined && deliveries.length === 0) {
+        throwIfAny(plan.problems);
         throw fail('secret_not_found', `${label} delivers no secret "${secret}"`, `slicer explain ${name}`);
       }
       for (const fact of [...subject.warnings, ...plan.warnings]) warn(context, fact);

@@ -1,16 +1,19 @@
 import type { Command } from 'commander';
 import { readFile } from 'node:fs/promises';
+import { HYPERVISORS, MACHINE_TYPES, type Hypervisor, type MachineType } from '../../delivery/hypervisor.ts';
 import { fail } from '../../errors/slicer-error.ts';
 import type { SlicerClient } from '../../client/slicer-client.ts';
 import { addConnectionOptions, clientFor } from '../connection.ts';
 import type { Context } from '../context.ts';
 import { addCredential, type Credential } from '../credential-option.ts';
 import { addGrantOptions } from '../grant-options.ts';
-import { collect, durationMs, wholeNumber } from '../option-values.ts';
+import { collect, durationMs, oneOf, wholeNumber } from '../option-values.ts';
 import { printJson, printLine } from '../output.ts';
 
 interface Flags {
   readonly credential?: Credential[];
+  readonly hypervisor?: Hypervisor;
+  readonly machine?: MachineType;
   readonly tag?: string[];
   readonly cpus?: number;
   readonly ramMb?: number;
@@ -32,6 +35,7 @@ Examples:
   $ slicer vm launch --secret=api-key --wait
   $ slicer vm launch web --secret=api-key,tls-key --tag=team=blue
   $ slicer vm launch --no-secrets --credential=DB_PASSWORD=db-password
+  $ slicer vm launch --hypervisor=firecracker --credential=DB_PASSWORD=db-password,deliver=live
   $ slicer vm launch --no-secrets --userdata-file=setup.sh --wait-userdata --timeout=2m
   $ VM=$(slicer vm launch --wait --json | jq -r .hostname)`;
 
@@ -39,7 +43,9 @@ export function configure(command: Command, context: Context): void {
   command.argument('[group]', 'the host group');
   const grant = addGrantOptions(command, 'what the group says');
   command
-    .option('--credential <name=secret>', 'a secret that the VM gets at boot as a systemd credential; repeatable', addCredential)
+    .option('--credential <name=secret>', 'a secret that the VM gets as a systemd credential, at boot where it can; repeatable', addCredential)
+    .option('--hypervisor <name>', `what runs the VM: ${HYPERVISORS.join(', ')} (default: what the group says)`, oneOf('--hypervisor', HYPERVISORS))
+    .option('--machine <type>', `QEMU's machine: ${MACHINE_TYPES.join(', ')} (default: what the group says)`, oneOf('--machine', MACHINE_TYPES))
     .option('--tag <tag>', 'a tag, to find the VM by; repeatable', collect)
     .option('--cpus <n>', 'virtual CPUs (default: what the group says)', wholeNumber('--cpus', 1, 255))
     .option('--ram-mb <n>', 'memory in MiB', wholeNumber('--ram-mb', 1, 16_777_216))
@@ -68,6 +74,8 @@ export function configure(command: Command, context: Context): void {
           ...(flags.tag === undefined ? {} : { tags: flags.tag }),
           ...(secrets === undefined ? {} : { secrets }),
           ...(flags.credential === undefined ? {} : { credentials: flags.credential }),
+          ...(flags.hypervisor === undefined ? {} : { hypervisor: flags.hypervisor }),
+          ...(flags.machine === undefined ? {} : { machine: flags.machine }),
         },
         { ...(wait === undefined ? {} : { wait }), ...(flags.timeout === undefined ? {} : { timeoutMs: flags.timeout }) },
       );
