@@ -11,6 +11,8 @@ export const EXIT = {
   conflict: 5,
   denied: 6,
   timeout: 7,
+  vmFailed: 8,
+  vmForced: 9,
 } as const;
 
 interface CatalogueEntry {
@@ -61,7 +63,11 @@ export const CATALOGUE = {
   store_full: { status: 507, exit: EXIT.failed },
   missing_part: { status: 500, exit: EXIT.failed },
   build_failed: { status: 500, exit: EXIT.failed },
+  secret_not_private: { status: 500, exit: EXIT.denied },
+  secret_not_readable: { status: 500, exit: EXIT.failed },
   launch_failed: { status: 500, exit: EXIT.failed },
+  vm_failed: { status: 500, exit: EXIT.vmFailed },
+  vm_forced: { status: 500, exit: EXIT.vmForced },
   no_memory_file_system: { status: 500, exit: EXIT.failed },
   daemon_unreachable: { status: 503, exit: EXIT.unreachable },
   shutting_down: { status: 503, exit: EXIT.failed },
