@@ -25,8 +25,13 @@ const MODULES = [
   'button', 'evdev',
 ];
 
-/** What an initramfs needs to reach a disk, over PCI or MMIO, and to lay a writable layer over it. */
-const DISK_MODULES = ['virtio_blk', 'virtio_mmio', 'overlay'];
+/** What a guest that goes on from a disk needs until it is there, and what its init loads once for all who follow. */
+const DISK_MODULES = [
+  ...MODULES.filter((name) => name !== 'vsock_loopback'),
+  'virtio_blk', 'virtio_balloon', 'overlay',
+  // QEMU's watchdog.
+  'i6300esb',
+];
 
 const INPUTS = [SUITE, PACKAGE, ...MODULES, '', ...DISK_MODULES, 'vmlinux, plain modules and the package'];
 

@@ -1,14 +1,15 @@
 // The tiny guest image: Debian's kernel, busybox and the agent, all in memory. It is small so that a VM is
 // up in seconds even where it is emulated; it is the image of the quick start and of the tests.
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fail } from '../src/errors/slicer-error.ts';
 import { findAgent } from './agent.ts';
 import { type Busybox, ensureBusybox, findBusybox } from './busybox.ts';
 import { ensureEntry, findEntry } from './cache.ts';
-import { cpioArchive, type CpioEntry } from './cpio.ts';
+import { cpioArchive } from './cpio.ts';
 import { findInstalled } from './installation.ts';
 import { ensureKernel, findKernel, type Kernel } from './kernel.ts';
+import { moduleFiles } from './module-files.ts';
 import { tinyFiles } from './tiny-files.ts';
 
 export interface TinyImage {
@@ -69,18 +70,4 @@ async function assemble(kernel: Kernel, busybox: Busybox): Promise<Buffer> {
     moduleFiles(kernel.moduleRoot),
   ]);
   return cpioArchive([...files, ...modules]);
-}
-
-/** `lib` of the image is a link to `usr/lib`, so that is where the kernel's modules go. */
-async function moduleFiles(moduleRoot: string): Promise<CpioEntry[]> {
-  const found = await readdir(moduleRoot, { recursive: true, withFileTypes: true });
-  const entries = found.map(async (entry): Promise<CpioEntry | undefined> => {
-    const source = join(entry.parentPath, entry.name);
-    const path = join('usr', source.slice(moduleRoot.length + 1));
-    if (entry.isDirectory()) return path === 'usr/lib' ? undefined : { type: 'directory', path, mode: 0o755 };
-    return { type: 'file', path, mode: 0o644, data: await readFile(source) };
-  });
-  const known = (await Promise.all(entries)).filter((entry) => entry !== undefined);
-  // A directory's path is a prefix of what it holds, so this puts it first.
-  return known.sort((one, other) => (one.path < other.path ? -1 : 1));
 }
