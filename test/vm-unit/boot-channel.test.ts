@@ -1,8 +1,11 @@
 // What the boot channel carries into a real QEMU: as much as a plan says, and nothing of it stays behind.
 import assert from 'node:assert/strict';
+import { createHash, randomBytes } from 'node:crypto';
 import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
+import type { Budget } from '../../src/delivery/budgets.ts';
+import type { MachineType } from '../../src/delivery/hypervisor.ts';
 import { planDelivery } from '../../src/delivery/plan.ts';
 import type { SecretName } from '../../src/secret/name.ts';
 import { Secret } from '../../src/secret/secret.ts';
@@ -14,10 +17,13 @@ import { hooks, missingPart, openLab, until, untilConsole } from './vm-fixture.t
 const skip = await missingPart();
 const credential = (name: string, value: string | Uint8Array): LaunchRequest['credentials'][number] =>
   ({ name, secret: 'a' as SecretName, value: new Secret(typeof value === 'string' ? Buffer.from(value) : value) });
-const planned = (credentials: LaunchRequest['credentials'], ramBytes: number) => planDelivery({
-  label: 'vm "web-1"', ramBytes, grant: [],
-  credentials: credentials.map(({ name, secret }) => ({ name, secret, trimNewline: false, allowEmpty: false, allowReserved: false })),
-}, new Map(credentials.map(({ secret, value }) => [secret, { value }])));
+const planned = (credentials: LaunchRequest['credentials'], ramBytes: number, machine: MachineType = 'q35') => {
+  const sources = credentials.map(({ name, value }, index) => ({ name, value, secret: `s${index}` as SecretName }));
+  return planDelivery({
+    label: 'vm "web-1"', vmm: { hypervisor: 'qemu', machine }, arch: 'x86_64', ramBytes, grant: [], oemStrings: [],
+    credentials: sources.map(({ name, secret }) => ({ name, secret, trimNewline: false, allowEmpty: false, allowReserved: false })),
+  }, new Map(sources.map(({ secret, value }) => [secret, { value }])));
+};
 
 test('a table that is planned to be full leaves the firmware its memory; past its end the initramfs lies in it', { skip }, async (t) => {
   const lab = await openLab(t);
@@ -26,7 +32,7 @@ test('a table that is planned to be full leaves the firmware its memory; past it
   // 24,000 bytes are 32,000 in base64; the length of the name makes up the rest.
   const full = (length: number, bytes = 24_000) => [credential('n'.repeat(length), new Uint8Array(bytes).fill(7))];
   const problems = (length: number): number => planned(full(length), verbose.ramBytes).problems.length;
-  const { used, limit } = planned(full(1), verbose.ramBytes).budgets.tableBytes;
+  const { used, limit } = planned(full(1), verbose.ramBytes).budgets.tableBytes as Budget;
   const longest = limit - used + 1;
   assert.deepEqual([problems(longest - 1), problems(longest), problems(longest + 1)], [0, 0, 1]);
 
@@ -64,19 +70,46 @@ test('a table that is longer than QEMU takes is refused by it too, and leaves no
   assert.deepEqual(await lab.leftovers(), []);
 });
 
+// With Slicer's own two each machine carries 255.
+const SECRETS_MAX = 253;
+
 test('255 strings go in through as many inherited descriptors, and the guest has each', { skip }, async (t) => {
   const lab = await openLab(t);
   const vms = await lab.open();
-  const credentials = Array.from({ length: 254 }, (_, index) => credential(`c${index}`, `value ${index}`));
+  const credentials = Array.from({ length: SECRETS_MAX }, (_, index) => credential(`c${index}`, `value ${index}`));
   assert.deepEqual(planned(credentials, lab.request.ramBytes).problems, []);
+  assert.notDeepEqual(planned([...credentials, credential('one-more', 'x')], lab.request.ramBytes).problems, []);
   const cmdline = `${lab.image.cmdline} rdinit=/bin/sh -- -c "mount -t sysfs s /sys; `
     + 'strings /sys/firmware/dmi/entries/11-0/raw > /strings; grep -c ^io.systemd.credential.binary:c[0-9]*= /strings; '
-    + 'grep ^io.systemd.credential.binary:c253= /strings; grep -c ^io.systemd.credential.binary:slicer.boot-token= /strings; echo all seen; sleep 1000000"';
+    + 'grep ^io.systemd.credential.binary:c252= /strings; grep -c ^io.systemd.credential.binary:slicer.boot-token= /strings; echo all seen; sleep 1000000"';
   await vms.launch({ ...lab.request, cmdline, credentials }, hooks);
   await untilConsole(lab, vms, 'web-1', 'all seen');
   const { content } = await vms.logs('web-1', 5);
   assert.deepEqual(content.replaceAll('\r', '').trimEnd().split('\n').slice(-4), [
-    '254', `io.systemd.credential.binary:c253=${Buffer.from('value 253').toString('base64')}`, '1', 'all seen',
+    '253', `io.systemd.credential.binary:c252=${Buffer.from('value 252').toString('base64')}`, '1', 'all seen',
+  ]);
+});
+
+test("255 files go into microvm's fw_cfg, one of 1 MB and one with the longest name, and the guest has each byte", { skip }, async (t) => {
+  const lab = await openLab(t);
+  const vms = await lab.open();
+  const vmm = { hypervisor: 'qemu', machine: 'microvm' } as const;
+  const longest = 'n'.repeat(28);
+  const bytes = randomBytes(1_000_000);
+  const small = Array.from({ length: SECRETS_MAX - 1 }, (_, index) => credential(index === 0 ? longest : `c${index}`, `value ${index}`));
+  const credentials = [...small, credential('large', bytes)];
+  const { ramBytes } = lab.request;
+  assert.deepEqual(planned(credentials, ramBytes, 'microvm').problems, []);
+  assert.notDeepEqual(planned([...credentials, credential('one-more', 'x')], ramBytes, 'microvm').problems, []);
+  assert.notDeepEqual(planned([credential(`${longest}n`, 'x')], ramBytes, 'microvm').problems, []);
+  const cmdline = `${lab.image.cmdline} rdinit=/bin/sh -- -c "mount -t sysfs s /sys; modprobe qemu_fw_cfg; `
+    + 'cd /sys/firmware/qemu_fw_cfg/by_name/opt/io.systemd.credentials; ls | wc -l; cat c251/raw; echo; '
+    + `cat ${longest}/raw; echo; sha256sum large/raw; echo all seen; sleep 1000000"`;
+  await vms.launch({ ...lab.request, vmm, cmdline, credentials }, hooks);
+  await untilConsole(lab, vms, 'web-1', 'all seen');
+  const { content } = await vms.logs('web-1', 5);
+  assert.deepEqual(content.replaceAll('\r', '').trimEnd().split('\n'), [
+    '255', 'value 251', 'value 0', `${createHash('sha256').update(bytes).digest('hex')}  large/raw`, 'all seen',
   ]);
 });
 
@@ -89,7 +122,7 @@ test('a value reaches the VMM through a file without a name, and is in no argume
   const vmDirectory = join(lab.daemonDirectory, '.slicer/vms/web-1');
   const record = readFileSync(join(vmDirectory, 'vm.json'), 'latin1');
   assert.deepEqual((JSON.parse(record) as { credentials: unknown }).credentials, [{ name: 'A_KEY', secret: 'a' }]);
-  assert.deepEqual(readdirSync(dirname(vm.vsockPath)).sort(), ['boot-token', 'qmp.sock', 'vhost.sock', 'vm.vsock']);
+  assert.deepEqual(readdirSync(dirname(vm.vsockPath)).sort(), ['boot-token', 'control.sock', 'vhost.sock', 'vm.vsock']);
   const processes = await findMarked(vmDirectory);
   const seen = [
     record, readFileSync(join(vmDirectory, 'console.log'), 'latin1'),
@@ -98,7 +131,7 @@ test('a value reaches the VMM through a file without a name, and is in no argume
   for (const form of formsOf(value)) assert.ok(!seen.includes(form));
   const qemu = await lab.pidOf('web-1', 'qemu');
   const inherited = [3, 4].map((fd) => readlinkSync(`/proc/${qemu}/fd/${fd}`));
-  for (const link of inherited) assert.match(link, /oem-string \(deleted\)$/);
+  for (const link of inherited) assert.match(link, /boot-slot \(deleted\)$/);
 
   // A later daemon needs nothing of them.
   await vms.closeKeepingVms();
