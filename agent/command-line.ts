@@ -8,12 +8,15 @@ export interface CommandLine {
   readonly switches: ReadonlySet<string>;
 }
 
-export interface Accepts {
-  readonly options: readonly string[];
-  readonly switches: readonly string[];
-}
+const OPTIONS = [
+  '--dir', '--credstore', '--socket', '--root', '--init',
+  '--file', '--max-bytes', '--diagnostics-fd', '--cid', '--port', '--uds-path', '--guest-socket',
+];
+const SWITCHES: Readonly<Record<string, string>> = {
+  '-v': '--verbose', '--verbose': '--verbose', '--json': '--json', '--hold-userdata': '--hold-userdata', '-h': '--help', '--help': '--help',
+};
 
-export function parseCommandLine(args: readonly string[], accepts: Accepts): CommandLine {
+export function parseCommandLine(args: readonly string[]): CommandLine {
   const words: string[] = [];
   const options = new Map<string, string>();
   const switches = new Set<string>();
@@ -25,9 +28,10 @@ export function parseCommandLine(args: readonly string[], accepts: Accepts): Com
     }
     const equals = arg.indexOf('=');
     const name = equals === -1 ? arg : arg.slice(0, equals);
-    if (accepts.switches.includes(arg)) {
-      switches.add(arg);
-    } else if (accepts.options.includes(name)) {
+    const long = SWITCHES[arg];
+    if (long !== undefined) {
+      switches.add(long);
+    } else if (OPTIONS.includes(name)) {
       const value = equals === -1 ? args[(index += 1)] : arg.slice(equals + 1);
       if (value === undefined || value === '') throw new Fault('usage', `${name} needs a value`);
       options.set(name, value);
@@ -36,4 +40,11 @@ export function parseCommandLine(args: readonly string[], accepts: Accepts): Com
     }
   }
   return { words, options, switches };
+}
+
+/** An absolute path without a slash at its end, if the option is there. */
+export function pathOption(line: CommandLine, name: string): string | undefined {
+  const path = line.options.get(name);
+  if (path === undefined || (path.startsWith('/') && !path.endsWith('/'))) return path;
+  throw new Fault('usage', `expected an absolute path for ${name}, got ${path}`);
 }

@@ -12,6 +12,7 @@ export interface AgentStatus {
   readonly connected: boolean;
   readonly generation: string | undefined;
   readonly secrets: number;
+  readonly credentials: number;
   readonly uptimeSeconds: number;
   readonly problem: string | undefined;
 }
@@ -19,6 +20,7 @@ export interface AgentStatus {
 export interface ControlCommands {
   readonly sync: () => Promise<SyncResult>;
   readonly status: () => AgentStatus;
+  readonly userdata: () => Promise<boolean>;
 }
 
 type Answer = { readonly value: unknown } | { readonly error: { readonly code: string; readonly message: string } };
@@ -41,7 +43,7 @@ function serveClient(fd: number, commands: ControlCommands): void {
   const answer = async (): Promise<void> => {
     let result: Answer;
     try {
-      result = { value: line.trim() === 'sync' ? await commands.sync() : commands.status() };
+      result = { value: await commands[line.trim() as keyof ControlCommands]() };
     } catch (error) {
       const { code, message, secretName } = toFault(error);
       result = { error: { code, message: secretName === undefined ? message : `${secretName}: ${message}` } };
@@ -60,7 +62,7 @@ function serveClient(fd: number, commands: ControlCommands): void {
 }
 
 /** Asks the agent that runs over `statePath`; undefined when none does. Throws its fault. */
-export function askRunningAgent<T>(statePath: string, command: 'sync' | 'status'): Promise<T | undefined> {
+export function askRunningAgent<T>(statePath: string, command: keyof ControlCommands): Promise<T | undefined> {
   return new Promise((resolve, reject) => {
     let text = '';
     let connection: Connection;

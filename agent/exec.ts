@@ -13,6 +13,9 @@ import { utf8Bytes } from './text.ts';
 
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 const SIGHUP = 1;
+/** Exit codes of a shell (POSIX.1-2017, Shell Command Language, 2.8.2). */
+const NOT_FOUND = 127;
+const NOT_EXECUTABLE = 126;
 
 /** Above this many bytes that the host has not taken, the command's output is not read any further. */
 const BACKLOG_MAX_BYTES = 4 * FRAME_MAX_BYTES;
@@ -29,7 +32,16 @@ export function serveExec(request: ExecRequest, host: Connection): ExecHandlers 
   try {
     command = new Command(request, host, send);
   } catch (error) {
-    send(FRAME.failed, utf8Bytes(toFault(error).message));
+    const { code, message } = toFault(error);
+    const { pid } = error as { pid?: number };
+    if (pid === undefined) {
+      send(FRAME.failed, utf8Bytes(message));
+    } else {
+      // As a shell, which starts a process and finds in it that there is no such program.
+      send(FRAME.started, utf8Bytes(String(pid)));
+      send(FRAME.stderr, utf8Bytes(`slicer-agent: ${message}\n`));
+      send(FRAME.exit, utf8Bytes(String(code === 'ENOENT' ? NOT_FOUND : NOT_EXECUTABLE)));
+    }
     return { onData: () => undefined, onDrain: () => undefined, onGone: () => undefined };
   }
   const frames = new FrameReader((frame) => command.take(frame));

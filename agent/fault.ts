@@ -16,7 +16,9 @@ export class Fault extends Error {
 
 /** Whatever was thrown (an errno of `sys`, a `WireError`) as a fault; `secretName` if it is about one. */
 export function toFault(error: unknown, secretName?: string): Fault {
-  if (error instanceof Fault) return error;
+  if (error instanceof Fault) {
+    return error.secretName !== undefined || secretName === undefined ? error : new Fault(error.code, error.message, secretName);
+  }
   const { code, message } = error as { code?: unknown; message?: unknown };
   return new Fault(typeof code === 'string' ? code : 'protocol', String(message), secretName);
 }

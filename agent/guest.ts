@@ -4,17 +4,16 @@ import * as os from 'os';
 import * as std from 'std';
 import * as sys from 'sys';
 import type { Health } from '../src/wire/protocol.ts';
-import { findBootToken } from './boot-token.ts';
 import { serveControl, type AgentStatus } from './control.ts';
 import { toFault, Fault } from './fault.ts';
 import { serveHostCalls } from './host-calls.ts';
 import { HostClient, type HostRequest, type HostResponse } from './host-client.ts';
-import { Holdings } from './holdings.ts';
 import { log } from './log.ts';
-import { openSecretsDirectory, type SecretsDirectory } from './secrets-directory.ts';
-import { clearStaging } from './secrets-writer.ts';
+import { Places } from './places.ts';
+import { notifyManager } from './service-manager.ts';
 import { Session } from './session.ts';
 import { Sync, type SyncResult } from './sync.ts';
+import { findBootToken } from './system-credential.ts';
 import type { Transport } from './transport.ts';
 import { runUserdata } from './userdata.ts';
 import { AGENT_VERSION } from './version.ts';
@@ -26,10 +25,17 @@ const ASK_AGAIN_MS = 1000;
 /** No session yet, too many requests, a fault of the host's. */
 const ASK_AGAIN_STATUSES = [401, 429, 500];
 
+export interface GuestOptions {
+  readonly transport: Transport;
+  readonly secretsPath: string;
+  readonly credstorePath: string;
+  /** Whether userdata waits until somebody asks for it over the control socket. */
+  readonly holdUserdata: boolean;
+}
+
 export class Guest {
   readonly #transport: Transport;
-  readonly #directory: SecretsDirectory;
-  readonly #holdings: Holdings;
+  readonly #places: Places;
   readonly #session = new Session(findBootToken());
   readonly #sync: Sync;
   readonly #pollClient: HostClient;
@@ -41,13 +47,17 @@ export class Guest {
   #backoffMs = BACKOFF_MIN_MS;
   /** Ends the wait before the next attempt. */
   #wake: () => void = () => undefined;
+  /** Userdata waits for it. */
+  readonly #mayRunUserdata = new Gate();
+  readonly #userdataEnded = new Gate();
+  /** What the service manager was told last. */
+  #told: string | undefined;
 
-  constructor(transport: Transport, secretsPath: string) {
+  constructor({ transport, secretsPath, credstorePath, holdUserdata }: GuestOptions) {
     this.#transport = transport;
-    this.#directory = openSecretsDirectory(secretsPath);
-    clearStaging(this.#directory);
-    this.#holdings = new Holdings(this.#directory);
-    this.#sync = new Sync(this.#directory, this.#holdings, this.#session);
+    this.#places = new Places(secretsPath, credstorePath);
+    this.#sync = new Sync(this.#places, this.#session);
+    if (!holdUserdata) this.#mayRunUserdata.open();
     this.#pollClient = new HostClient(transport.dialHost);
     this.#requestClient = new HostClient(transport.dialHost);
   }
@@ -61,10 +71,15 @@ export class Guest {
 
   /** Runs until the process ends. */
   async run(): Promise<never> {
-    serveControl(this.#directory.statePath, { sync: () => this.#syncOnRequest(), status: () => this.#status() });
+    serveControl(this.#places.secrets.directory.statePath, {
+      sync: () => this.#syncOnRequest(),
+      status: () => this.#status(),
+      userdata: () => this.#userdataOnRequest(),
+    });
     await this.#untilListening();
     this.#session.onTaken = () => this.#sessionTaken();
-    this.#watch();
+    this.#places.onOpened = ({ directory }) => this.#watch(directory.path);
+    for (const { directory } of this.#places.opened) this.#watch(directory.path);
     let first = true;
     for (;;) {
       try {
@@ -73,13 +88,27 @@ export class Guest {
         this.#succeeded();
         if (first && this.#sync.generation !== undefined) {
           first = false;
-          log(`holds ${this.#holdings.names.length} secrets in ${this.#directory.path}`);
+          log(`holds ${this.#held()} in ${this.#places.secrets.directory.path}`);
           void this.#userdata();
         }
+        this.#tell(`holds ${this.#held()}`);
       } catch (error) {
         await this.#failed(toFault(error));
       }
     }
+  }
+
+  /** What is held, for people. */
+  #held(): string {
+    const credentials = this.#places.credentialCount;
+    return `${this.#places.count - credentials} secrets${credentials === 0 ? '' : ` and ${credentials} credentials`}`;
+  }
+
+  /** Tells the service manager, if there is one; it is ready from the first sync on. */
+  #tell(status: string): void {
+    if (status === this.#told) return;
+    notifyManager(this.#sync.generation !== undefined, status);
+    this.#told = status;
   }
 
   #listen(): void {
@@ -142,6 +171,7 @@ export class Guest {
     } else {
       const about = fault.secretName === undefined ? '' : `${fault.secretName}: `;
       if (fault.message !== this.#problem?.message) log(`${about}${fault.message}`);
+      this.#tell(`${about}${fault.message}`);
       this.#problem = fault;
     }
     if (fault.secretName === undefined) this.#session.lose();
@@ -158,7 +188,16 @@ export class Guest {
   }
 
   async #userdata(): Promise<void> {
-    this.#userdataRan = await runUserdata((request) => this.#askUntilAnswered(request), this.#directory);
+    await this.#mayRunUserdata.opened;
+    this.#userdataRan = await runUserdata((request) => this.#askUntilAnswered(request), this.#places.secrets.directory);
+    this.#userdataEnded.open();
+  }
+
+  /** Userdata is due, as soon as there was a first sync. Resolves when it has ended, and whether it ran. */
+  async #userdataOnRequest(): Promise<boolean> {
+    this.#mayRunUserdata.open();
+    await this.#userdataEnded.opened;
+    return this.#userdataRan;
   }
 
   /** The run loop makes a new session where one is needed; this only waits for it. */
@@ -173,8 +212,8 @@ export class Guest {
   }
 
   /** Restores what somebody in the guest altered. The agent's own changes wake it too, and cost a look. */
-  #watch(): void {
-    const fd = sys.watchDirectory(this.#directory.path);
+  #watch(path: string): void {
+    const fd = sys.watchDirectory(path);
     const events = new Uint8Array(16 * 1024);
     let timer: object | undefined;
     os.setReadHandler(fd, () => {
@@ -200,7 +239,8 @@ export class Guest {
       version: AGENT_VERSION,
       connected: this.#connected,
       generation: this.#sync.generation,
-      secrets: this.#holdings.names.length,
+      secrets: this.#places.secrets.holdings.names.length,
+      credentials: this.#places.credentialCount,
       uptimeSeconds: (os.now() - this.#startedMs) / 1000,
       problem: this.#problem?.message,
     };
@@ -213,4 +253,14 @@ function systemUptimeSeconds(): number {
   const line = file?.getline() ?? '0';
   file?.close();
   return Number(line.split(' ')[0]);
+}
+
+/** Opens once, for all who wait. */
+class Gate {
+  readonly opened: Promise<void>;
+  open: () => void = () => undefined;
+
+  constructor() {
+    this.opened = new Promise((resolve) => (this.open = resolve));
+  }
 }

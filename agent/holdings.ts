@@ -1,12 +1,18 @@
-// What the agent put into the secrets directory: the names, kept in a file so that a restarted agent
+// What the agent put into a directory: the names, kept in a file so that a restarted agent
 // removes what it put there and nothing else, and for each file what tells that nobody touched it since.
+import * as os from 'os';
 import * as std from 'std';
 import * as sys from 'sys';
+import { Fault } from './fault.ts';
 import type { SecretsDirectory } from './secrets-directory.ts';
 import { utf8Bytes } from './text.ts';
 
-/** In staging and in the state directory; a secret's name can't begin with a dot. */
+/** In the state directory, and on its way there beside it, since a credential may have this name. */
 const MANIFEST = '.manifest';
+const MANIFEST_STAGED = '.manifest.new';
+
+/** Where the list is kept of what stands in a directory. */
+export const manifestOf = (path: string): string => `${path}.agent/${MANIFEST}`;
 
 export class Holdings {
   readonly #directory: SecretsDirectory;
@@ -18,7 +24,7 @@ export class Holdings {
 
   constructor(directory: SecretsDirectory) {
     this.#directory = directory;
-    const manifest = std.loadFile(`${directory.statePath}/${MANIFEST}`);
+    const manifest = std.loadFile(manifestOf(directory.path));
     this.#names = (manifest ?? '').split('\n').filter((name) => name !== '');
     this.#savedCount = manifest === null ? undefined : this.#names.length;
     this.#indexes = new Map(this.#names.map((name, index) => [name, index]));
@@ -79,16 +85,17 @@ export class Holdings {
   }
 
   #save(): void {
-    const { stagingFd, stateFd } = this.#directory;
+    const { statePath, stateFd } = this.#directory;
     const bytes = utf8Bytes(this.#names.map((name) => `${name}\n`).join(''));
-    sys.removeFile(stagingFd, MANIFEST);
-    const fd = sys.createFile(stagingFd, MANIFEST);
+    sys.removeFile(stateFd, MANIFEST_STAGED);
+    const fd = sys.createFile(stateFd, MANIFEST_STAGED);
     try {
       for (let sent = 0; sent < bytes.byteLength;) sent += sys.write(fd, bytes, sent, bytes.byteLength);
     } finally {
       sys.finishFile(fd, 0o600, 0, 0);
     }
-    sys.renameFile(stagingFd, stateFd, MANIFEST);
+    const error = os.rename(`${statePath}/${MANIFEST_STAGED}`, `${statePath}/${MANIFEST}`);
+    if (error !== 0) throw new Fault('EIO', `the list of what is held can't be replaced (error ${-error})`);
     this.#savedCount = this.#names.length;
   }
 }

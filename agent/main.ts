@@ -1,62 +1,49 @@
-// slicer-agent: the guest's side of Slicer, and on the host the process that keeps a VM's console log.
+// slicer-agent: the guest's side of Slicer. What is seldom asked for, or not in a guest, has bytecode of its
+// own (auxiliary.ts), since reading it is most of what a start takes.
 import * as os from 'os';
 import * as std from 'std';
 import * as sys from 'sys';
-import { parseCommandLine, type CommandLine } from './command-line.ts';
-import { keepConsoleLog } from './console-log.ts';
+import { CREDENTIAL_PREFIX } from '../src/wire/protocol.ts';
+import { parseCommandLine, pathOption, type CommandLine } from './command-line.ts';
 import { askRunningAgent, type AgentStatus } from './control.ts';
-import { Fault, toFault } from './fault.ts';
+import { Fault } from './fault.ts';
 import { Guest } from './guest.ts';
-import { DEFAULT_DIRECTORY } from './secrets-directory.ts';
+import { exitAfter, print } from './outcome.ts';
+import { DEFAULT_CREDSTORE, DEFAULT_DIRECTORY } from './secrets-directory.ts';
 import type { SyncResult } from './sync.ts';
 import { unixTransport, vsockTransport, type Transport } from './transport.ts';
 import { AGENT_VERSION } from './version.ts';
 
-const HELP = `slicer-agent ${AGENT_VERSION}: keeps the secrets that the host grants this VM in ${DEFAULT_DIRECTORY}
-
-usage:
-  slicer-agent run                run at boot, as root: syncs, runs userdata once, applies changes as they come
-  slicer-agent secrets sync [-v]  ask the host now; prints what was added, changed and removed (-v: and what was not)
-  slicer-agent secrets list       names, sizes, modes and owners of the secrets that are in place
-  slicer-agent status             whether the agent runs and holds what the host wants it to
-  slicer-agent version
-
-options:
-  --dir DIR      the secrets directory, on tmpfs (default ${DEFAULT_DIRECTORY})
-  --socket PATH  a Unix socket in the place of the VM's VSOCK device: the host's per-VM socket PATH
-  --json         for secrets sync, secrets list and status
-
-On the host:
-  slicer-agent console --file FILE --max-bytes N   copies stdin to FILE and FILE.1, at most N bytes in all
-`;
-
-const ACCEPTS = {
-  options: ['--dir', '--socket', '--file', '--max-bytes'],
-  switches: ['-v', '--verbose', '--json', '--help', '-h'],
-};
-
-const EXIT_FAILED = 1;
-const EXIT_USAGE = 2;
-
 async function main(args: readonly string[]): Promise<void> {
-  const line = parseCommandLine(args, ACCEPTS);
-  if (line.switches.has('--help') || line.switches.has('-h')) return print(HELP);
+  const line = parseCommandLine(args);
+  if (line.switches.has('--help')) return auxiliary();
   switch (line.words.join(' ')) {
-    case 'run': return new Guest(transportOf(line), directoryOf(line)).run();
+    case 'run': return guestOf(line).run();
     case 'secrets sync': return secretsSync(line);
     case 'secrets list': return secretsList(line);
     case 'status': return status(line);
+    case 'userdata': return userdata(line);
     case 'version': return print(`${AGENT_VERSION}\n`);
-    case 'console': return consoleLog(line);
-    default: throw new Fault('usage', line.words.length === 0 ? 'a command is missing' : `unknown command ${line.words.join(' ')}`);
+    default: return auxiliary();
   }
 }
 
-function directoryOf(line: CommandLine): string {
-  const path = line.options.get('--dir') ?? DEFAULT_DIRECTORY;
-  if (!path.startsWith('/') || path.endsWith('/')) throw new Fault('usage', `expected an absolute path for --dir, got ${path}`);
-  return path;
+/** Runs on, with the same arguments, until it ends the process. */
+function auxiliary(): Promise<never> {
+  sys.runAuxiliary();
+  return new Promise(() => undefined);
 }
+
+function guestOf(line: CommandLine): Guest {
+  return new Guest({
+    transport: transportOf(line),
+    secretsPath: directoryOf(line),
+    credstorePath: pathOption(line, '--credstore') ?? DEFAULT_CREDSTORE,
+    holdUserdata: line.switches.has('--hold-userdata'),
+  });
+}
+
+const directoryOf = (line: CommandLine): string => pathOption(line, '--dir') ?? DEFAULT_DIRECTORY;
 
 function transportOf(line: CommandLine): Transport {
   const path = line.options.get('--socket');
@@ -66,18 +53,18 @@ function transportOf(line: CommandLine): Transport {
 }
 
 async function secretsSync(line: CommandLine): Promise<void> {
-  const directory = directoryOf(line);
-  const transport = transportOf(line);
-  const result = await askRunningAgent<SyncResult>(`${directory}.agent`, 'sync')
-    ?? await new Guest(transport, directory).syncOnce();
+  const result = await askRunningAgent<SyncResult>(`${directoryOf(line)}.agent`, 'sync') ?? await guestOf(line).syncOnce();
   if (line.switches.has('--json')) return print(`${JSON.stringify(result)}\n`);
   for (const verb of ['added', 'changed', 'removed'] as const) {
-    for (const name of result[verb]) print(`${verb} ${name}\n`);
+    for (const name of result[verb]) print(`${verb} ${titleOf(name)}\n`);
   }
-  if (line.switches.has('-v') || line.switches.has('--verbose')) {
+  if (line.switches.has('--verbose')) {
     print(`${result.unchanged} unchanged, in ${result.elapsedMs.toFixed(1)} ms\n`);
   }
 }
+
+const titleOf = (name: string): string =>
+  name.startsWith(CREDENTIAL_PREFIX) ? `credential ${name.slice(CREDENTIAL_PREFIX.length)}` : name;
 
 function secretsList(line: CommandLine): void {
   const directory = directoryOf(line);
@@ -97,42 +84,22 @@ function secretsList(line: CommandLine): void {
 
 async function status(line: CommandLine): Promise<void> {
   const state = await askRunningAgent<AgentStatus>(`${directoryOf(line)}.agent`, 'status');
-  if (state === undefined) throw new Fault('ESRCH', 'no agent runs here, or only root can reach it; start it with: slicer-agent run');
+  if (state === undefined) throw noAgent();
   if (line.switches.has('--json')) return print(`${JSON.stringify(state)}\n`);
   print(`slicer-agent ${state.version}, up ${state.uptimeSeconds.toFixed(0)} s\n`);
   print(`host: ${state.connected ? 'connected' : 'not connected'}\n`);
   print(`secrets: ${state.secrets}, generation ${state.generation ?? 'none'}\n`);
+  if (state.credentials > 0) print(`credentials: ${state.credentials}\n`);
   if (state.problem !== undefined) print(`problem: ${state.problem}\n`);
 }
 
-function consoleLog(line: CommandLine): void {
-  const file = line.options.get('--file');
-  const maxBytes = Number(line.options.get('--max-bytes'));
-  if (file === undefined || !(maxBytes >= 2)) throw new Fault('usage', 'console needs --file FILE and --max-bytes N');
-  keepConsoleLog(file, maxBytes);
+async function userdata(line: CommandLine): Promise<void> {
+  const ran = await askRunningAgent<boolean>(`${directoryOf(line)}.agent`, 'userdata');
+  if (ran === undefined) throw noAgent();
+  print(ran ? 'userdata ran\n' : 'there is no userdata, or it was handed out before\n');
 }
 
-function print(text: string): void {
-  std.out.puts(text);
-  std.out.flush();
-}
+const noAgent = (): Fault =>
+  new Fault('ESRCH', 'no agent runs here, or only root can reach it; start it with: slicer-agent run');
 
-const UNREACHABLE = ['ETIMEDOUT', 'ECONNRESET', 'ECONNREFUSED', 'ENOTCONN', 'EPIPE', 'ENODEV', 'ENOENT', 'closed', 'timeout', 'refused'];
-
-/** One line for people: what is wrong, and what to try. */
-function explain(fault: Fault): string {
-  if (fault.secretName === undefined && UNREACHABLE.includes(fault.code)) {
-    return `the host can't be reached: ${fault.message}`;
-  }
-  return fault.secretName === undefined ? fault.message : `${fault.secretName}: ${fault.message}`;
-}
-
-main(scriptArgs.slice(1)).then(
-  () => std.exit(0),
-  (error: unknown) => {
-    const fault = toFault(error);
-    std.err.puts(`slicer-agent: error: ${explain(fault)}\n`);
-    if (fault.code === 'usage') std.err.puts('slicer-agent: hint: slicer-agent --help\n');
-    std.exit(fault.code === 'usage' ? EXIT_USAGE : EXIT_FAILED);
-  },
-);
+exitAfter(main(scriptArgs.slice(1)));

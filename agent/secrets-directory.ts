@@ -1,4 +1,4 @@
-// The directory that holds the secrets, and the one beside it (`DIR.agent`, 0700) with what the agent
+// A directory that holds secrets, as files or as credentials, and the one beside it (`DIR.agent`, 0700) with what the agent
 // itself needs: values being staged, the list of files that it put there, its control socket. Both are on
 // a memory-backed file system, so that no value ever reaches a disk; anything else is refused.
 import * as os from 'os';
@@ -6,6 +6,13 @@ import * as sys from 'sys';
 import { Fault } from './fault.ts';
 
 export const DEFAULT_DIRECTORY = '/run/slicer/secrets';
+
+/** Where systemd looks for the credentials that a service names (systemd.exec(5), LoadCredential=). */
+export const DEFAULT_CREDSTORE = '/run/credstore';
+
+/** systemd makes others' credential stores so (tmpfiles.d, credstore.conf). */
+export const CREDSTORE_MODE = 0o700;
+export const SECRETS_MODE = 0o755;
 
 /** statfs(2). A guest whose root is its initramfs has ramfs or tmpfs there. */
 const TMPFS_MAGIC = 0x01021994;
@@ -20,14 +27,14 @@ export interface SecretsDirectory {
 }
 
 /** Makes what is absent; mounts a tmpfs of its own for the default directory when /run is not one. */
-export function openSecretsDirectory(path: string): SecretsDirectory {
+export function openSecretsDirectory(path: string, mode: number): SecretsDirectory {
   const parent = path.slice(0, path.lastIndexOf('/')) || '/';
   makeParents(parent);
   if (!isMemoryBacked(parent) && path === DEFAULT_DIRECTORY) sys.mountTmpfs(parent);
   requireMemoryBacked(parent);
   const name = path.slice(path.lastIndexOf('/') + 1);
   const parentFd = sys.openDirectory(parent);
-  const fd = sys.makeDirectory(parentFd, name, 0o755);
+  const fd = sys.makeDirectory(parentFd, name, mode);
   const stateFd = sys.makeDirectory(parentFd, `${name}.agent`, 0o700);
   const stagingFd = sys.makeDirectory(stateFd, 'staging', 0o700);
   sys.close(parentFd);

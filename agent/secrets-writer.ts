@@ -1,62 +1,45 @@
-// Brings the secrets directory to what the host sent, so that a reader sees an old value or a new one,
-// never a mix or a short file, and a failure leaves the old set whole:
-//
-//   1. Clear what an interrupted change left in staging: once when the agent starts, and after a failure.
-//   2. Stage each file under its name: bytes, then owner, then mode. Drop it again when the directory
-//      already holds exactly that, so that unchanged files keep their inode and times.
-//   3. Once the archive is complete, check that nothing stands in the way of any rename.
-//   4. Write down the names that will be there.
-//   5. Rename the staged files into place, one by one, inside a directory that stays.
-//   6. Remove what is no longer granted, if the agent put it there.
-//   7. Write down what is held.
-//
-// A crash between two steps is repaired by the next sync, which does the same again.
-import * as os from 'os';
+// Takes an archive of the host's apart: files of secrets go to their directory, `.cred.NAME` to the store of
+// credentials, as root's and with nothing for others whatever the archive says. Nothing is in place before
+// the whole archive is staged and checked.
 import * as sys from 'sys';
 import { parseSecretName } from '../src/secret/name.ts';
-import { WHITEOUT_PREFIX } from '../src/wire/protocol.ts';
+import { isCredentialName } from '../src/wire/credential-name.ts';
+import { CREDENTIAL_PREFIX, WHITEOUT_PREFIX } from '../src/wire/protocol.ts';
 import { TarReader, type TarEntry } from '../src/wire/tar.ts';
 import { Fault, toFault } from './fault.ts';
-import type { Holdings } from './holdings.ts';
-import type { SecretsDirectory } from './secrets-directory.ts';
-
-export interface Changes {
-  readonly added: readonly string[];
-  readonly changed: readonly string[];
-  readonly removed: readonly string[];
-}
+import { PlaceWriter, type ArchiveKind, type Attributes, type Changes } from './place-writer.ts';
+import type { Places } from './places.ts';
 
 export const NO_CHANGES: Changes = { added: [], changed: [], removed: [] };
 
+/** As systemd has the credentials that it imports. */
+const CREDENTIAL_ATTRIBUTES: Attributes = { mode: 0o400, uid: 0, gid: 0 };
+
 const PRIMITIVES = { checksum: sys.tarChecksum, text: sys.latin1 };
 
-/** One incoming archive: `full` is all that the guest may hold, `delta` what changed. */
 export class SecretsWriter {
-  readonly #directory: SecretsDirectory;
-  readonly #holdings: Holdings;
-  readonly #kind: 'full' | 'delta';
+  readonly #places: Places;
+  readonly #kind: ArchiveKind;
   readonly #reader: TarReader;
-  readonly #seen = new Set<string>();
-  /** Names in the order of the archive, and for each its print: what tells later that nobody touched it. */
-  readonly #names: string[] = [];
-  #prints = new Uint8Array(16 * sys.PRINT_BYTES);
-  /** Indexes of the names that are not in place yet. */
-  readonly #staged: number[] = [];
-  readonly #whiteouts: string[] = [];
-  /** The entry that is being staged; undefined for a whiteout. */
-  #entry: TarEntry | undefined;
-  #fd = -1;
-  /** The secret that a fault is about. */
-  #current: string | undefined;
+  readonly #secrets: PlaceWriter;
+  /** Undefined as long as there is no credential, and was none. */
+  #credentials: PlaceWriter | undefined;
+  /** Who stages the entry at hand; undefined for a whiteout. */
+  #writer: PlaceWriter | undefined;
+  #attributes: Attributes = CREDENTIAL_ATTRIBUTES;
 
-  constructor(directory: SecretsDirectory, holdings: Holdings, kind: 'full' | 'delta') {
-    this.#directory = directory;
-    this.#holdings = holdings;
+  constructor(places: Places, kind: ArchiveKind) {
+    this.#places = places;
     this.#kind = kind;
+    this.#secrets = new PlaceWriter(places.secrets, kind);
+    if (places.opened.length > 1) this.#credentials = new PlaceWriter(places.credentials(), kind);
     this.#reader = new TarReader({
       onEntry: (entry) => this.#beginEntry(entry),
-      onData: (chunk) => this.#writeEntry(chunk),
-      onEntryEnd: () => this.#endEntry(),
+      onData: (chunk) => this.#writer?.write(chunk),
+      onEntryEnd: () => {
+        this.#writer?.end(this.#attributes);
+        this.#writer = undefined;
+      },
     }, PRIMITIVES);
   }
 
@@ -66,35 +49,19 @@ export class SecretsWriter {
   }
 
   abort(): void {
-    if (this.#fd >= 0) sys.close(this.#fd);
-    this.#fd = -1;
-    clearStaging(this.#directory); // 1.
+    this.#secrets.abort();
+    this.#credentials?.abort();
   }
 
   /** Throws a `Fault`; up to the first rename the old set is whole. */
   commit(): Changes {
-    return this.#blaming(() => this.#commit());
-  }
-
-  #commit(): Changes {
-    const { fd, stagingFd } = this.#directory;
-    this.#reader.end();
-    const staged = this.#staged.map((index) => this.#names[index] as string);
-    for (const name of staged) { // 3.
-      if (sys.isDirectory(fd, name)) throw new Fault('EISDIR', 'a directory stands where the secret belongs', name);
-    }
-    const removed = this.#kind === 'full'
-      ? this.#holdings.names.filter((name) => !this.#seen.has(name))
-      : this.#whiteouts.filter((name) => this.#holdings.has(name));
-    const added = staged.filter((name) => !this.#holdings.has(name));
-    const changed = staged.filter((name) => this.#holdings.has(name));
-    this.#holdings.announce(added); // 4.
-    for (const name of staged) sys.renameFile(stagingFd, fd, (this.#current = name)); // 5.
-    for (const name of removed) sys.removeFile(fd, (this.#current = name)); // 6.
-    this.#current = undefined;
-    for (const index of this.#staged) sys.confirmPrint(fd, this.#names[index] as string, this.#prints, index);
-    this.#holdings.settle(this.#names, this.#prints, removed); // 7.
-    return { added, changed, removed };
+    return this.#blaming(() => {
+      this.#reader.end();
+      this.#secrets.check();
+      this.#credentials?.check();
+      const secrets = this.#secrets.apply();
+      return this.#credentials === undefined ? secrets : merged(secrets, prefixed(this.#credentials.apply()));
+    });
   }
 
   /** What fails in `step` is the fault of the secret at hand. */
@@ -102,63 +69,44 @@ export class SecretsWriter {
     try {
       return step();
     } catch (error) {
-      throw toFault(error, this.#current);
+      const credential = this.#credentials?.current;
+      throw toFault(error, credential === undefined ? this.#secrets.current : `${CREDENTIAL_PREFIX}${credential}`);
     }
   }
 
   #beginEntry(entry: TarEntry): void {
-    const whiteout = this.#kind === 'delta' && entry.name.startsWith(WHITEOUT_PREFIX);
-    const name = parseSecretName(whiteout ? entry.name.slice(WHITEOUT_PREFIX.length) : entry.name);
-    if (name === undefined) throw new Fault('protocol', 'the host sent a name that no secret can have');
-    if (this.#seen.has(name)) throw new Fault('protocol', 'the host sent a secret twice', name);
-    this.#seen.add(name);
-    if (whiteout) {
-      this.#whiteouts.push(name);
-      return;
+    const isWhiteout = this.#kind === 'delta' && entry.name.startsWith(WHITEOUT_PREFIX);
+    const path = isWhiteout ? entry.name.slice(WHITEOUT_PREFIX.length) : entry.name;
+    const isCredential = path.startsWith(CREDENTIAL_PREFIX);
+    const name = isCredential ? path.slice(CREDENTIAL_PREFIX.length) : path;
+    if (isCredential ? !isCredentialName(name) : parseSecretName(name) === undefined) {
+      throw new Fault('protocol', `the host sent a name that no ${isCredential ? 'credential' : 'secret'} can have`);
     }
-    this.#entry = entry;
-    this.#current = name;
-    this.#fd = sys.createFile(this.#directory.stagingFd, name);
+    const writer = isCredential ? this.#credentialWriter(path) : this.#secrets;
+    if (isWhiteout) return writer.whiteOut(name);
+    this.#writer = writer;
+    this.#attributes = isCredential ? CREDENTIAL_ATTRIBUTES : entry;
+    writer.begin(name);
   }
 
-  #writeEntry(chunk: Uint8Array): void {
-    if (this.#entry === undefined) return;
-    for (let sent = 0; sent < chunk.byteLength;) sent += sys.write(this.#fd, chunk, sent, chunk.byteLength);
-  }
-
-  #endEntry(): void {
-    const entry = this.#entry;
-    if (entry === undefined) return;
-    const { fd, stagingFd } = this.#directory;
-    const staged = this.#fd;
-    this.#entry = undefined;
-    this.#fd = -1;
-    sys.finishFile(staged, entry.mode, entry.uid, entry.gid);
-    const index = this.#names.push(entry.name) - 1;
-    this.#makeRoomForPrint(index);
-    const held = this.#holdings.has(entry.name);
-    // Before the comparison: whatever somebody alters from here on shows in the print.
-    if (held) sys.takePrint(fd, entry.name, this.#prints, index);
-    if (held && sys.sameFile(stagingFd, fd, entry.name)) { // 2.
-      sys.removeFile(stagingFd, entry.name);
-    } else {
-      sys.takePrint(stagingFd, entry.name, this.#prints, index);
-      this.#staged.push(index);
+  #credentialWriter(path: string): PlaceWriter {
+    try {
+      return (this.#credentials ??= new PlaceWriter(this.#places.credentials(), this.#kind));
+    } catch (error) {
+      throw toFault(error, path);
     }
-    this.#current = undefined;
-  }
-
-  #makeRoomForPrint(index: number): void {
-    if ((index + 1) * sys.PRINT_BYTES <= this.#prints.byteLength) return;
-    const larger = new Uint8Array(2 * this.#prints.byteLength);
-    larger.set(this.#prints);
-    this.#prints = larger;
   }
 }
 
-export function clearStaging(directory: SecretsDirectory): void {
-  const [names] = os.readdir(`${directory.statePath}/staging`);
-  for (const name of names) {
-    if (name !== '.' && name !== '..') sys.removeFile(directory.stagingFd, name);
-  }
+function prefixed({ added, changed, removed }: Changes): Changes {
+  const entry = (name: string): string => `${CREDENTIAL_PREFIX}${name}`;
+  return { added: added.map(entry), changed: changed.map(entry), removed: removed.map(entry) };
+}
+
+export function merged(one: Changes, other: Changes): Changes {
+  return {
+    added: [...one.added, ...other.added],
+    changed: [...one.changed, ...other.changed],
+    removed: [...one.removed, ...other.removed],
+  };
 }

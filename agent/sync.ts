@@ -1,4 +1,4 @@
-// Keeps the secrets directory at what the host says. Two ways lead in: the poll, on which the host
+// Keeps secrets and credentials at what the host says. Two ways lead in: the poll, on which the host
 // answers when something changed, and a sync that somebody asks for. Only one writes at a time.
 import * as os from 'os';
 import { DELTA_FORMAT, type Report, type ReportedError } from '../src/wire/protocol.ts';
@@ -6,9 +6,9 @@ import { parseEtag } from '../src/wire/generation.ts';
 import type { Head } from '../src/wire/http.ts';
 import { Fault, toFault } from './fault.ts';
 import type { BodyTaker, HostClient } from './host-client.ts';
-import type { Holdings } from './holdings.ts';
-import { NO_CHANGES, SecretsWriter, type Changes } from './secrets-writer.ts';
-import type { SecretsDirectory } from './secrets-directory.ts';
+import type { Changes } from './place-writer.ts';
+import type { Places } from './places.ts';
+import { merged, NO_CHANGES, SecretsWriter } from './secrets-writer.ts';
 import type { Session } from './session.ts';
 import { jsonBytes } from './text.ts';
 
@@ -18,17 +18,15 @@ export interface SyncResult extends Changes {
 }
 
 export class Sync {
-  readonly #directory: SecretsDirectory;
-  readonly #holdings: Holdings;
+  readonly #places: Places;
   readonly #session: Session;
   readonly #turn = new Turn();
-  /** ETag of the generation that is in the directory; undefined until one is. */
+  /** ETag of the generation that is in place; undefined until one is. */
   #generation: string | undefined;
   #reported = false;
 
-  constructor(directory: SecretsDirectory, holdings: Holdings, session: Session) {
-    this.#directory = directory;
-    this.#holdings = holdings;
+  constructor(places: Places, session: Session) {
+    this.#places = places;
     this.#session = session;
   }
 
@@ -63,14 +61,14 @@ export class Sync {
     });
     return {
       ...changes,
-      unchanged: this.#holdings.names.length - changes.added.length - changes.changed.length,
+      unchanged: this.#places.count - changes.added.length - changes.changed.length,
       elapsedMs: os.now() - started,
     };
   }
 
   /** Puts back what somebody altered or deleted; asks the host for values only when something is. */
   async restore(host: HostClient): Promise<Changes> {
-    if (this.#generation === undefined || this.#holdings.altered().length === 0) return NO_CHANGES;
+    if (this.#generation === undefined || !this.#places.isAltered) return NO_CHANGES;
     return this.#exclusively(() => this.#restored(host));
   }
 
@@ -90,7 +88,7 @@ export class Sync {
   }
 
   async #restored(host: HostClient): Promise<Changes> {
-    return this.#holdings.altered().length === 0 ? NO_CHANGES : this.#fetch(host, '/v1/secrets', undefined);
+    return this.#places.isAltered ? this.#fetch(host, '/v1/secrets', undefined) : NO_CHANGES;
   }
 
   async #exclusively<T>(step: () => Promise<T>): Promise<T> {
@@ -162,20 +160,12 @@ export class Sync {
     if (parseEtag(head.headers.get('etag') ?? '') === undefined) {
       throw new Fault('protocol', 'the host sent secrets without a generation');
     }
-    if (status === 200) return new SecretsWriter(this.#directory, this.#holdings, 'full');
+    if (status === 200) return new SecretsWriter(this.#places, 'full');
     if (held === undefined || head.headers.get('delta-base') !== held) {
       throw new Fault('protocol', 'the host sent a difference to another generation than the one held');
     }
-    return new SecretsWriter(this.#directory, this.#holdings, 'delta');
+    return new SecretsWriter(this.#places, 'delta');
   }
-}
-
-function merged(one: Changes, other: Changes): Changes {
-  return {
-    added: [...one.added, ...other.added],
-    changed: [...one.changed, ...other.changed],
-    removed: [...one.removed, ...other.removed],
-  };
 }
 
 /** Whose turn it is to write. */

@@ -11,7 +11,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <poll.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,9 +30,10 @@
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #include <linux/vm_sockets.h>
-#include "quickjs.h"
+#include "quickjs-libc.h"
 
 #define FUNCTION(name) static JSValue name(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv)
 
@@ -214,12 +217,15 @@ FUNCTION(random_hex) {
 
 /* ---- sockets ---- */
 
-static int vsock_socket(void) {
+static void enlarge_vsock_buffer(int fd) {
     unsigned long long size = VSOCK_BUFFER_BYTES;
-    int fd = socket(AF_VSOCK, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0) return -1;
     setsockopt(fd, AF_VSOCK, SO_VM_SOCKETS_BUFFER_MAX_SIZE, &size, sizeof size);
     setsockopt(fd, AF_VSOCK, SO_VM_SOCKETS_BUFFER_SIZE, &size, sizeof size);
+}
+
+static int vsock_socket(void) {
+    int fd = socket(AF_VSOCK, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd >= 0) enlarge_vsock_buffer(fd);
     return fd;
 }
 
@@ -239,12 +245,31 @@ FUNCTION(vsock_listen) {
     return socket_result(ctx, fd, "listen on vsock", result < 0 ? -1 : 0);
 }
 
+/*
+ * adoptListener(fd): makes a socket that the agent was started with one of its own, not passed on and not
+ * blocking. Its port when it listens on VSOCK; -1 for anything else.
+ */
+FUNCTION(adopt_listener) {
+    int fd = int_argument(ctx, argv[0]), listening = 0;
+    struct sockaddr_vm address = { 0 };
+    socklen_t length = sizeof address, size = sizeof listening;
+    CHECK("getsockname", getsockname(fd, (struct sockaddr *)&address, &length));
+    CHECK("getsockopt", getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size));
+    CHECK("fcntl", fcntl(fd, F_SETFD, FD_CLOEXEC));
+    CHECK("fcntl", fcntl(fd, F_SETFL, O_NONBLOCK));
+    if (address.svm_family != AF_VSOCK || !listening) return JS_NewInt32(ctx, -1);
+    enlarge_vsock_buffer(fd);
+    return JS_NewUint32(ctx, address.svm_port);
+}
+
+static int dial_vsock(int fd, uint32_t cid, uint32_t port) {
+    struct sockaddr_vm address = { .svm_family = AF_VSOCK, .svm_cid = cid, .svm_port = port };
+    return fd < 0 ? -1 : connect(fd, (struct sockaddr *)&address, sizeof address);
+}
+
 FUNCTION(vsock_connect) {
-    struct sockaddr_vm address = { .svm_family = AF_VSOCK };
-    address.svm_cid = id_argument(ctx, argv[0]);
-    address.svm_port = id_argument(ctx, argv[1]);
     int fd = vsock_socket();
-    return socket_result(ctx, fd, "connect to vsock", fd < 0 ? -1 : connect(fd, (struct sockaddr *)&address, sizeof address));
+    return socket_result(ctx, fd, "connect to vsock", dial_vsock(fd, id_argument(ctx, argv[0]), id_argument(ctx, argv[1])));
 }
 
 FUNCTION(vsock_local_cid) {
@@ -257,16 +282,19 @@ FUNCTION(vsock_local_cid) {
     return JS_NewUint32(ctx, cid);
 }
 
+static int unix_path(const char *path, struct sockaddr_un *address) {
+    address->sun_family = AF_UNIX;
+    if (strlen(path) >= sizeof address->sun_path) return errno = ENAMETOOLONG, -1;
+    strcpy(address->sun_path, path);
+    return 0;
+}
+
 static int unix_address(JSContext *ctx, JSValueConst value, struct sockaddr_un *address) {
     const char *path = JS_ToCString(ctx, value);
-    if (!path) return -1;
-    size_t length = strlen(path);
-    if (length < sizeof address->sun_path) strcpy(address->sun_path, path);
+    if (!path) return errno = ENOMEM, -1;
+    int result = unix_path(path, address);
     JS_FreeCString(ctx, path);
-    address->sun_family = AF_UNIX;
-    if (length < sizeof address->sun_path) return 0;
-    errno = ENAMETOOLONG;
-    return -1;
+    return result;
 }
 
 /* Creates the socket 0600; the directory keeps others from what is there before the mode is set. */
@@ -286,6 +314,50 @@ FUNCTION(unix_connect) {
     CHECK("socket path", unix_address(ctx, argv[0], &address));
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     return socket_result(ctx, fd, "connect to a socket", fd < 0 ? -1 : connect(fd, (struct sockaddr *)&address, sizeof address));
+}
+
+/* notify(path, text): a datagram to the service manager (sd_notify(3)); an abstract name begins with "@". */
+FUNCTION(notify_manager) {
+    struct sockaddr_un address = { 0 };
+    size_t size;
+    CHECK("socket path", unix_address(ctx, argv[0], &address));
+    socklen_t length = offsetof(struct sockaddr_un, sun_path) + strlen(address.sun_path);
+    if (address.sun_path[0] == '@') address.sun_path[0] = 0;
+    const char *text = JS_ToCStringLen(ctx, &size, argv[1]);
+    if (!text) return JS_EXCEPTION;
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    ssize_t sent = fd < 0 ? -1 : sendto(fd, text, size, 0, (struct sockaddr *)&address, length);
+    int error = errno;
+    JS_FreeCString(ctx, text);
+    if (fd >= 0) close(fd);
+    return sent < 0 ? throw_errno(ctx, "notify", error) : JS_UNDEFINED;
+}
+
+/*
+ * sendDescriptors(fd, bytes, first): bytes to a connected Unix socket, and with them every descriptor from
+ * `first` up to the first that is not open (unix(7), SCM_RIGHTS). How many bytes were taken.
+ */
+FUNCTION(send_descriptors) {
+    enum { MOST = 64 };
+    size_t length;
+    int fd = int_argument(ctx, argv[0]), first = int_argument(ctx, argv[2]), count = 0;
+    uint8_t *data = bytes_argument(ctx, argv[1], &length);
+    if (!data) return JS_EXCEPTION;
+    union { struct cmsghdr header; uint8_t space[CMSG_SPACE(MOST * sizeof(int))]; } control = { 0 };
+    struct iovec part = { data, length };
+    struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
+    for (; count < MOST && first + count != fd && fcntl(first + count, F_GETFD) >= 0; count++)
+        memcpy(CMSG_DATA(&control.header) + count * sizeof(int), &(int){ first + count }, sizeof(int));
+    if (count > 0) {
+        control.header.cmsg_len = CMSG_LEN(count * sizeof(int));
+        control.header.cmsg_level = SOL_SOCKET;
+        control.header.cmsg_type = SCM_RIGHTS;
+        message.msg_control = &control;
+        message.msg_controllen = CMSG_SPACE(count * sizeof(int));
+    }
+    ssize_t sent = sendmsg(fd, &message, MSG_NOSIGNAL);
+    CHECK("send descriptors", sent);
+    return JS_NewInt64(ctx, sent);
 }
 
 /* accept(fd): [descriptor, peer's CID (-1 for a Unix socket)], or null when nobody waits. */
@@ -369,6 +441,12 @@ FUNCTION(create_file) {
     int result, base = int_argument(ctx, argv[0]);
     WITH_NAME(argv[1], "create", openat(base, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
     return JS_NewInt32(ctx, result);
+}
+
+/* syncFile(fd): what was written survives a loss of power. */
+FUNCTION(sync_file) {
+    CHECK("fsync", fsync(int_argument(ctx, argv[0])));
+    return JS_UNDEFINED;
 }
 
 /* finishFile(fd, mode, uid, gid): sets owner, then mode (chown clears bits), and closes, whatever happens. */
@@ -534,6 +612,10 @@ FUNCTION(effective_uid) {
     return JS_NewInt64(ctx, geteuid());
 }
 
+FUNCTION(process_id) {
+    return JS_NewInt32(ctx, getpid());
+}
+
 /* ---- processes ---- */
 
 static char **string_list(JSContext *ctx, JSValueConst list, int *count) {
@@ -595,7 +677,7 @@ static void become(const struct child *child, int pipes[3][2], int input, int re
 /*
  * spawn(argv, env, cwd, uid, gid, groups, stdin): [pid, stdin or -1, stdout, stderr] of a program in a
  * session of its own. A program that can't be started throws, with the errno of the child's failed step,
- * and leaves no zombie.
+ * and leaves no zombie; the error has the child's `pid` where all was ready and only the program was at fault.
  */
 FUNCTION(spawn_program) {
     struct child child = { 0 };
@@ -630,6 +712,11 @@ FUNCTION(spawn_program) {
         if (!failure.error && ends[i] >= 0) fcntl(ends[i], F_SETFL, O_NONBLOCK);
     }
     JSValue thrown = failure.error ? throw_errno(ctx, failure.name, failure.error) : JS_UNDEFINED;
+    if (failure.error && failure.name == child.arguments[0]) {
+        JSValue error = JS_GetException(ctx);
+        JS_DefinePropertyValueStr(ctx, error, "pid", JS_NewInt32(ctx, pid), JS_PROP_C_W_E);
+        JS_Throw(ctx, error);
+    }
     free_list(child.arguments);
     free_list(child.environment);
     free_list(groups);
@@ -642,6 +729,209 @@ FUNCTION(spawn_program) {
     return result;
 }
 
+/* Bytecode that is read only when a command is asked for that is in it; made by the build. */
+extern const uint8_t auxiliary[];
+extern const uint32_t auxiliary_size;
+
+FUNCTION(run_auxiliary) {
+    js_std_eval_binary(ctx, auxiliary, auxiliary_size, 0);
+    return JS_UNDEFINED;
+}
+
+/* ---- the relay between a VM's VSOCK and a Unix socket, which runs on the host ---- */
+
+enum side { HOST, GUEST };
+
+enum {
+    /* Connections at a time from each side; the newest is refused. */
+    LINKS_OF_A_SIDE = 128,
+    LINK_BUFFER_BYTES = 32768,
+    /* For saying CONNECT, for the guest to answer a dial, and for taking the last bytes. */
+    LINK_PATIENCE_MS = 10000,
+};
+
+struct link {
+    enum side opener;
+    /* ASKED: the host has yet to say which port. DIALLED: the guest has yet to answer. ENDING: no more is read. */
+    enum { ASKED, DIALLED, JOINED, ENDING } stage;
+    int fd[2];
+    /* 0 where nothing is waited for. */
+    int64_t deadline_ms;
+    /* What a side sent and the other has not taken. It is read again once that is nothing: so it is held back. */
+    struct { size_t start, end; uint8_t bytes[LINK_BUFFER_BYTES]; } from[2];
+};
+
+struct relay {
+    int listener[2];
+    /* For tests a path, in whose place PATH_PORT stands for the guest's ports. */
+    const char *path, *guest_path;
+    uint32_t cid;
+    int count;
+    struct link *links[2 * LINKS_OF_A_SIDE];
+};
+
+static int64_t now_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
+}
+
+static int dial_unix(const char *path, uint32_t port) {
+    struct sockaddr_un address = { 0 };
+    char name[sizeof address.sun_path + 16];
+    snprintf(name, sizeof name, "%s_%u", path, port);
+    int fd = unix_path(name, &address) < 0 ? -1 : socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) == 0) return fd;
+    close(fd);
+    return -1;
+}
+
+static int dial_guest(const struct relay *relay, uint32_t port) {
+    if (relay->guest_path) return dial_unix(relay->guest_path, port);
+    int fd = vsock_socket();
+    if (fd < 0 || dial_vsock(fd, relay->cid, port) == 0 || errno == EINPROGRESS) return fd;
+    close(fd);
+    return -1;
+}
+
+static void take_connection(struct relay *relay, enum side opener, uint32_t host_port) {
+    struct sockaddr_vm peer = { 0 };
+    socklen_t length = sizeof peer;
+    int others = 0, fd = accept4(relay->listener[opener], (struct sockaddr *)&peer, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0) return;
+    for (int i = 0; i < relay->count; i++) others += relay->links[i]->opener == opener;
+    int foreign = opener == GUEST && !relay->guest_path && peer.svm_cid != relay->cid;
+    int other = foreign || others >= LINKS_OF_A_SIDE ? -1 : opener == GUEST ? dial_unix(relay->path, host_port) : -1;
+    struct link *link = NULL;
+    if (!foreign && others < LINKS_OF_A_SIDE && (opener == HOST || other >= 0)) link = malloc(sizeof *link);
+    if (!link) {
+        close(fd);
+        if (other >= 0) close(other);
+        return;
+    }
+    link->opener = opener;
+    link->stage = opener == GUEST ? JOINED : ASKED;
+    link->deadline_ms = opener == GUEST ? 0 : now_ms() + LINK_PATIENCE_MS;
+    link->fd[opener] = fd;
+    link->fd[!opener] = other;
+    link->from[HOST].start = link->from[HOST].end = link->from[GUEST].start = link->from[GUEST].end = 0;
+    relay->links[relay->count++] = link;
+}
+
+/* The host says "CONNECT PORT\n"; -1 when it says anything else. */
+static int read_port(const struct relay *relay, struct link *link) {
+    char *line = (char *)link->from[HOST].bytes, *end;
+    ssize_t count = read(link->fd[HOST], line + link->from[HOST].end, 32 - link->from[HOST].end);
+    if (count < 0 && errno == EAGAIN) return 0;
+    if (count <= 0) return -1;
+    link->from[HOST].end += count;
+    char *newline = memchr(line, '\n', link->from[HOST].end);
+    if (!newline) return link->from[HOST].end < 32 ? 0 : -1;
+    if (strncmp(line, "CONNECT ", 8) || line[8] < '0' || line[8] > '9') return -1;
+    unsigned long port = strtoul(line + 8, &end, 10);
+    if (end != newline || port >= UINT32_MAX) return -1;
+    link->from[HOST].start = newline + 1 - line;
+    link->fd[GUEST] = dial_guest(relay, port);
+    link->stage = DIALLED;
+    return link->fd[GUEST] < 0 ? -1 : 0;
+}
+
+/* The guest has answered the dial, and the host hears of it as Firecracker tells it: "OK PORT\n". */
+static int join(struct link *link) {
+    int error = 0;
+    socklen_t size = sizeof error;
+    struct sockaddr_vm own = { 0 };
+    socklen_t length = sizeof own;
+    if (getsockopt(link->fd[GUEST], SOL_SOCKET, SO_ERROR, &error, &size) < 0 || error) return -1;
+    getsockname(link->fd[GUEST], (struct sockaddr *)&own, &length);
+    link->from[GUEST].end = sprintf((char *)link->from[GUEST].bytes, "OK %u\n", own.svm_family == AF_VSOCK ? own.svm_port : 0);
+    link->stage = JOINED;
+    link->deadline_ms = 0;
+    return 0;
+}
+
+/* Moves what a side sent to the other. -1 when the link is at its end. */
+static int pump(struct link *link, enum side side) {
+    ssize_t count;
+    if (link->from[side].start == link->from[side].end && link->stage == JOINED) {
+        count = read(link->fd[side], link->from[side].bytes, LINK_BUFFER_BYTES);
+        if (count < 0) return errno == EAGAIN || errno == EINTR ? 0 : -1;
+        link->from[side].start = 0;
+        link->from[side].end = count;
+        if (count == 0) {
+            link->stage = ENDING;
+            link->deadline_ms = now_ms() + LINK_PATIENCE_MS;
+        }
+    }
+    if (link->from[side].start < link->from[side].end) {
+        count = write(link->fd[!side], link->from[side].bytes + link->from[side].start, link->from[side].end - link->from[side].start);
+        if (count < 0) return errno == EAGAIN || errno == EINTR ? 0 : -1;
+        link->from[side].start += count;
+    }
+    int drained = link->from[HOST].start == link->from[HOST].end && link->from[GUEST].start == link->from[GUEST].end;
+    return link->stage == ENDING && drained ? -1 : 0;
+}
+
+static int serve_link(const struct relay *relay, struct link *link, const struct pollfd *host, const struct pollfd *guest) {
+    if (link->deadline_ms && now_ms() >= link->deadline_ms) return -1;
+    if (!host->revents && !guest->revents) return 0;
+    if (link->stage == ASKED) return read_port(relay, link);
+    if (link->stage == DIALLED && join(link) < 0) return -1;
+    return pump(link, HOST) < 0 || pump(link, GUEST) < 0 ? -1 : 0;
+}
+
+/* What to wait for on a side's descriptor. One without anything is left out, or its hang-up would never let poll wait. */
+static struct pollfd interest(const struct link *link, enum side side) {
+    struct pollfd entry = { .fd = link->fd[side] };
+    if (link->stage == ASKED) entry.events = side == HOST ? POLLIN : 0;
+    else if (link->stage == DIALLED) entry.events = side == GUEST ? POLLOUT : 0;
+    else {
+        if (link->stage == JOINED && link->from[side].start == link->from[side].end) entry.events |= POLLIN;
+        if (link->from[!side].start < link->from[!side].end) entry.events |= POLLOUT;
+    }
+    if (!entry.events) entry.fd = -1;
+    return entry;
+}
+
+/*
+ * relay(guestListener, hostListener, cid, path, hostPort, guestPath): until the process ends. What the guest
+ * connects to the first goes to the Unix socket PATH_HOSTPORT; who connects to the second says
+ * "CONNECT PORT\n" and reaches that port of the guest. The end of one direction ends the other.
+ */
+FUNCTION(relay_connections) {
+    static struct relay relay;
+    static struct pollfd entries[2 + 4 * LINKS_OF_A_SIDE];
+    uint32_t host_port = id_argument(ctx, argv[4]);
+    relay.listener[GUEST] = int_argument(ctx, argv[0]);
+    relay.listener[HOST] = int_argument(ctx, argv[1]);
+    relay.cid = id_argument(ctx, argv[2]);
+    relay.path = JS_ToCString(ctx, argv[3]);
+    relay.guest_path = JS_IsUndefined(argv[5]) ? NULL : JS_ToCString(ctx, argv[5]);
+    for (;;) {
+        int64_t wait_ms = -1, now = now_ms();
+        for (int side = HOST; side <= GUEST; side++) entries[side] = (struct pollfd){ relay.listener[side], POLLIN, 0 };
+        for (int i = 0; i < relay.count; i++) {
+            const struct link *link = relay.links[i];
+            entries[2 + 2 * i] = interest(link, HOST);
+            entries[3 + 2 * i] = interest(link, GUEST);
+            if (!link->deadline_ms) continue;
+            int64_t left = link->deadline_ms > now ? link->deadline_ms - now : 0;
+            if (wait_ms < 0 || left < wait_ms) wait_ms = left;
+        }
+        if (poll(entries, 2 + 2 * relay.count, wait_ms) < 0 && errno != EINTR) return throw_errno(ctx, "poll", errno);
+        /* From the last one down, so that its place can be taken by one that was served. */
+        for (int i = relay.count - 1; i >= 0; i--) {
+            struct link *link = relay.links[i];
+            if (serve_link(&relay, link, &entries[2 + 2 * i], &entries[3 + 2 * i]) == 0) continue;
+            for (int side = HOST; side <= GUEST; side++) if (link->fd[side] >= 0) close(link->fd[side]);
+            free(link);
+            relay.links[i] = relay.links[--relay.count];
+        }
+        for (int side = HOST; side <= GUEST; side++)
+            if (entries[side].revents) take_connection(&relay, side, host_port);
+    }
+}
+
 static const JSCFunctionListEntry FUNCTIONS[] = {
     JS_CFUNC_DEF("text", 3, utf8_text),
     JS_CFUNC_DEF("latin1", 3, latin1_text),
@@ -650,10 +940,13 @@ static const JSCFunctionListEntry FUNCTIONS[] = {
     JS_CFUNC_DEF("hmacSha256", 2, hmac_sha256),
     JS_CFUNC_DEF("randomHex", 0, random_hex),
     JS_CFUNC_DEF("vsockListen", 1, vsock_listen),
+    JS_CFUNC_DEF("adoptListener", 1, adopt_listener),
     JS_CFUNC_DEF("vsockConnect", 2, vsock_connect),
     JS_CFUNC_DEF("vsockLocalCid", 0, vsock_local_cid),
     JS_CFUNC_DEF("unixListen", 1, unix_listen),
     JS_CFUNC_DEF("unixConnect", 1, unix_connect),
+    JS_CFUNC_DEF("notify", 2, notify_manager),
+    JS_CFUNC_DEF("sendDescriptors", 3, send_descriptors),
     JS_CFUNC_DEF("accept", 1, accept_peer),
     JS_CFUNC_DEF("connectResult", 1, connect_result),
     JS_CFUNC_DEF("read", 2, read_bytes),
@@ -662,6 +955,7 @@ static const JSCFunctionListEntry FUNCTIONS[] = {
     JS_CFUNC_DEF("openDirectory", 1, open_directory),
     JS_CFUNC_DEF("makeDirectory", 3, make_directory),
     JS_CFUNC_DEF("createFile", 2, create_file),
+    JS_CFUNC_DEF("syncFile", 1, sync_file),
     JS_CFUNC_DEF("finishFile", 4, finish_file),
     JS_CFUNC_DEF("renameFile", 3, rename_file),
     JS_CFUNC_DEF("removeFile", 2, remove_file),
@@ -674,7 +968,10 @@ static const JSCFunctionListEntry FUNCTIONS[] = {
     JS_CFUNC_DEF("mountTmpfs", 1, mount_tmpfs),
     JS_CFUNC_DEF("watchDirectory", 1, watch_directory),
     JS_CFUNC_DEF("effectiveUid", 0, effective_uid),
+    JS_CFUNC_DEF("processId", 0, process_id),
     JS_CFUNC_DEF("spawn", 7, spawn_program),
+    JS_CFUNC_DEF("runAuxiliary", 0, run_auxiliary),
+    JS_CFUNC_DEF("relay", 6, relay_connections),
     JS_PROP_INT32_DEF("PRINT_BYTES", sizeof(struct print), 0),
 };
 

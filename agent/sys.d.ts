@@ -13,11 +13,17 @@ declare module 'sys' {
   export function randomHex(): string;
 
   export function vsockListen(port: number): number;
+  /** Port of a VSOCK listener that the agent was started with; -1 for any other socket. */
+  export function adoptListener(fd: number): number;
   export function vsockConnect(cid: number, port: number): number;
   export function vsockLocalCid(): number;
   export function unixListen(path: string): number;
   export function unixConnect(path: string): number;
   export function accept(fd: number): [fd: number, peerCid: number] | null;
+  /** A datagram to a service manager's socket; an abstract name begins with `@`. */
+  export function notify(path: string, text: string): void;
+  /** Count of bytes that were taken, all descriptors from `first` on with the first of them. */
+  export function sendDescriptors(fd: number, bytes: Uint8Array, first: number): number;
   export function connectResult(fd: number): void;
   /** Count of bytes; 0 at the end; -1 when it would block. */
   export function read(fd: number, into: Uint8Array): number;
@@ -27,6 +33,7 @@ declare module 'sys' {
   export function openDirectory(path: string): number;
   export function makeDirectory(fd: number, name: string, mode: number): number;
   export function createFile(fd: number, name: string): number;
+  export function syncFile(fd: number): void;
   export function finishFile(fd: number, mode: number, uid: number, gid: number): void;
   export function renameFile(fromFd: number, toFd: number, name: string): void;
   export function removeFile(fd: number, name: string): void;
@@ -41,6 +48,10 @@ declare module 'sys' {
   export function mountTmpfs(path: string): void;
   export function watchDirectory(path: string): number;
   export function effectiveUid(): number;
+  /** Evaluates the bytecode of agent/auxiliary.ts. */
+  export function runAuxiliary(): void;
+  export function processId(): number;
+  /** Throws with the child's `pid` where only the program was at fault. */
   export function spawn(
     argv: readonly string[],
     env: readonly string[],
@@ -50,9 +61,27 @@ declare module 'sys' {
     groups: readonly string[],
     stdin: boolean,
   ): [pid: number, stdin: number, stdout: number, stderr: number];
+
+  /** Until the process ends. `guestPath`: Unix sockets in the place of the guest's VSOCK ports. */
+  export function relay(
+    guestListener: number,
+    hostListener: number,
+    cid: number,
+    path: string,
+    hostPort: number,
+    guestPath: string | undefined,
+  ): never;
 }
 
 declare module 'os' {
+  export interface FileStatus {
+    readonly dev: number;
+    readonly ino: number;
+    readonly size: number;
+    readonly mode: number;
+    readonly uid: number;
+    readonly gid: number;
+  }
   export function setReadHandler(fd: number, handler: (() => void) | null): void;
   export function setWriteHandler(fd: number, handler: (() => void) | null): void;
   export function setTimeout(handler: () => void, delayMs: number): object;
@@ -64,7 +93,11 @@ declare module 'os' {
   export function remove(path: string): number;
   export function rename(from: string, to: string): number;
   export function readdir(path: string): [names: string[], error: number];
-  export function stat(path: string): [status: { size: number; mode: number; uid: number; gid: number } | null, error: number];
+  export function stat(path: string): [status: FileStatus | null, error: number];
+  export function symlink(target: string, path: string): number;
+  export function readlink(path: string): [target: string, error: number];
+  /** Exit code, or -N for signal N. */
+  export function exec(argv: readonly string[]): number;
   export function now(): number;
   export const WNOHANG: number;
   export const SIGCHLD: number;

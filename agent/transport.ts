@@ -4,6 +4,8 @@ import * as os from 'os';
 import * as sys from 'sys';
 import { AGENT_PORT, GUEST_CID_MAX, GUEST_CID_MIN, HOST_CID, HOST_PORT } from '../src/wire/ports.ts';
 import { Fault } from './fault.ts';
+import { inheritedListener } from './service-manager.ts';
+import { findHostPort } from './system-credential.ts';
 
 export interface Transport {
   /** A descriptor that connects to the host's secrets server. */
@@ -21,6 +23,8 @@ export interface Transport {
  * transport, on which another process of the guest would pass for the host.
  */
 export function vsockTransport(): Transport {
+  const hostPort = findHostPort();
+  const inherited = inheritedListener();
   const requireGuest = (): void => {
     const cid = sys.vsockLocalCid();
     if (cid < GUEST_CID_MIN || cid > GUEST_CID_MAX) {
@@ -30,11 +34,11 @@ export function vsockTransport(): Transport {
   return {
     dialHost: () => {
       requireGuest();
-      return sys.vsockConnect(HOST_CID, HOST_PORT);
+      return sys.vsockConnect(HOST_CID, hostPort);
     },
     listen: () => {
       requireGuest();
-      return sys.vsockListen(AGENT_PORT);
+      return inherited ?? sys.vsockListen(AGENT_PORT);
     },
     isHost: (peerCid) => peerCid === HOST_CID,
     asksForPort: false,

@@ -85,6 +85,7 @@ const USERDATA = `${UNIT_MARK}. Settings of your own: systemctl edit slicer-user
 Description=Userdata of this VM, which the agent runs once
 Wants=slicer-agent.service
 After=slicer-agent.service network.target network-online.target
+StartLimitIntervalSec=0
 
 [Service]
 # Not oneshot: userdata may ask for, or wait for, what comes later in the boot.
