@@ -1,0 +1,71 @@
+// The console of a VM in the foreground: what its guest writes goes to this process's stdout, what its VMM
+// writes to stderr, and nothing to a file. The guest is not trusted: its text goes through `clean` before it
+// reaches a terminal or a journal, and a reader that is too slow loses lines, so that neither the VM waits
+// for it nor this process keeps them all.
+import type { Readable } from 'node:stream';
+import type { VmConsole } from '../vm/console-log.ts';
+import { LineFilter } from './line-filter.ts';
+
+export interface ConsoleOutput {
+  readonly stdout: NodeJS.WritableStream & { readonly writableLength: number };
+  readonly stderr: NodeJS.WritableStream & { readonly writableLength: number };
+  /** Makes text of a guest safe to show. Gets any number of lines, or a part of one. */
+  readonly clean: (text: string) => string;
+  readonly warn: (fact: string) => void;
+}
+
+/** What waits for a slow reader; beyond it text is dropped. */
+const BACKLOG_MAX_BYTES = 1024 * 1024;
+/** What is kept of the end, for an error. */
+const TAIL_MAX_LENGTH = 8 * 1024;
+
+export interface ForegroundConsole extends VmConsole {
+  /** Resolves when all processes have closed their ends. */
+  ended(): Promise<void>;
+}
+
+export function foregroundConsole({ stdout, stderr, clean, warn }: ConsoleOutput): ForegroundConsole {
+  const ends: Promise<void>[] = [];
+  let tail = '';
+  let dropped = 0;
+
+  const put = (target: ConsoleOutput['stdout'], text: string): void => {
+    tail = (tail + text).slice(-TAIL_MAX_LENGTH);
+    if (target.writableLength > BACKLOG_MAX_BYTES) {
+      dropped += text.length;
+      return;
+    }
+    if (dropped > 0) warn(`${dropped} characters of the console were dropped: what reads it is too slow`);
+    dropped = 0;
+    target.write(clean(text));
+  };
+
+  const take = (source: Readable, target: ConsoleOutput['stdout'], filter: LineFilter | undefined): void => {
+    const decoder = new TextDecoder();
+    // Consoles end their lines with CR LF: the one is not told from a lone CR before the other is there.
+    let held = '';
+    const pass = (text: string, isLast: boolean): void => {
+      const whole = held + text;
+      held = isLast ? '' : (/\r+$/.exec(whole)?.[0] ?? '');
+      const shown = whole.slice(0, whole.length - held.length);
+      if (shown !== '') put(target, shown);
+    };
+    source.on('data', (chunk: Buffer) => pass(filter === undefined ? decoder.decode(chunk, { stream: true }) : filter.take(chunk), false));
+    ends.push(new Promise((resolve) => source.once('close', () => {
+      pass(filter === undefined ? decoder.decode() : filter.end(), true);
+      resolve();
+    })));
+    source.on('error', () => undefined);
+  };
+
+  return {
+    targetsOf: () => ['pipe', 'pipe'],
+    started: ({ filtersStderr }, out, err) => {
+      take(out, stdout, undefined);
+      take(err, stderr, filtersStderr ? new LineFilter() : undefined);
+    },
+    release: () => undefined,
+    lastLines: async (count) => tail.split('\n').map((line) => line.replace(/\r+$/, '')).filter((line) => line !== '').slice(-count),
+    ended: async () => void await Promise.all(ends),
+  };
+}
