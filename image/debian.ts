@@ -10,20 +10,10 @@ import { ensureEntry, findEntry } from './cache.ts';
 import { cpioArchive } from './cpio.ts';
 import { ensureDebianDisk, findDebianDisk } from './debian-disk.ts';
 import { debianFiles } from './debian-files.ts';
+import type { GuestImage } from './guest-images.ts';
 import { findInstalled } from './installation.ts';
 import { ensureKernel, findKernel, type Kernel } from './kernel.ts';
 import { moduleFiles } from './module-files.ts';
-
-export interface DebianImage {
-  /** Path of an uncompressed ELF kernel. */
-  readonly kernel: string;
-  /** Path of an uncompressed cpio archive. */
-  readonly initrd: string;
-  /** The kernel's command line; a launch adds `slicer.hostname=NAME`. */
-  readonly cmdline: string;
-  /** Path of a raw disk, which the guest gets read-only. */
-  readonly disk: string;
-}
 
 /**
  * The kernel's part is the tiny image's, but that nothing is left out which a service may want. systemd says on
@@ -39,23 +29,23 @@ const KIND = 'debian';
 const INITRD = 'initrd';
 
 /** The Debian image, if it was built from what is installed now. Throws missing_part if not. */
-export async function findDebianImage(): Promise<DebianImage> {
+export async function findDebianImage(): Promise<GuestImage> {
   const [kernel, busybox] = [findKernel(), await findBusybox()];
   const disk = kernel === undefined ? undefined : await findDebianDisk(kernel);
   const entry = kernel === undefined || busybox === undefined ? undefined : findEntry(KIND, [await assemble(kernel, busybox)]);
   if (kernel === undefined || disk === undefined || entry === undefined) {
     throw fail('missing_part', 'the Debian image is not built', 'slicer image build debian');
   }
-  return { kernel: kernel.vmlinux, initrd: join(entry, INITRD), cmdline: CMDLINE, disk };
+  return { kernel: kernel.vmlinux, initrd: join(entry, INITRD), cmdline: CMDLINE, disks: [disk] };
 }
 
 /** The Debian image, built if it wasn't before: the first time takes root, the network, and a minute. */
-export async function ensureDebianImage(say: (line: string) => void): Promise<DebianImage> {
+export async function ensureDebianImage(say: (line: string) => void): Promise<GuestImage> {
   const [kernel, busybox] = await Promise.all([ensureKernel(), ensureBusybox()]);
   const disk = await ensureDebianDisk(kernel, say);
   const initrd = await assemble(kernel, busybox);
   const entry = await ensureEntry(KIND, [initrd], (directory) => writeFile(join(directory, INITRD), initrd));
-  return { kernel: kernel.vmlinux, initrd: join(entry, INITRD), cmdline: CMDLINE, disk };
+  return { kernel: kernel.vmlinux, initrd: join(entry, INITRD), cmdline: CMDLINE, disks: [disk] };
 }
 
 /** The initramfs' bytes, which are its name in the cache too: so it is never stale. */

@@ -5,8 +5,8 @@ import { fail } from '../src/errors/slicer-error.ts';
 import { findCommand, run } from './command.ts';
 import { AGENT_ARCHS, type AgentArch, compilerPackages, findCompiler, HOST_ARCH } from './compiler.ts';
 
-/** What the part is needed for: to run VMs, to build agents and images, or for the tests. */
-export type Purpose = 'run' | 'build' | 'test';
+/** What the part is needed for: to run VMs, to build agents and the tiny image, to build the Debian image, or for the tests. */
+export type Purpose = 'run' | 'build' | 'debian' | 'test';
 
 interface Part {
   readonly purpose: Purpose;
@@ -35,6 +35,8 @@ const PARTS: readonly Part[] = [
     why: `compiles the agent for ${arch}`,
     isThere: compiler(arch),
   })),
+  { purpose: 'debian', packages: ['e2fsprogs'], why: "makes the file system of the Debian image", isThere: command('mke2fs') },
+  { purpose: 'debian', packages: ['util-linux'], why: 'runs the scripts of its packages apart from this machine', isThere: command('unshare') },
   { purpose: 'test', packages: ['strace'], why: 'injects faults into system calls', isThere: command('strace') },
   {
     purpose: 'test',

@@ -7,19 +7,11 @@ import { findAgent } from './agent.ts';
 import { type Busybox, ensureBusybox, findBusybox } from './busybox.ts';
 import { ensureEntry, findEntry } from './cache.ts';
 import { cpioArchive } from './cpio.ts';
+import type { GuestImage } from './guest-images.ts';
 import { findInstalled } from './installation.ts';
 import { ensureKernel, findKernel, type Kernel } from './kernel.ts';
 import { moduleFiles } from './module-files.ts';
 import { tinyFiles } from './tiny-files.ts';
-
-export interface TinyImage {
-  /** Path of an uncompressed ELF kernel. */
-  readonly kernel: string;
-  /** Path of an uncompressed cpio archive. */
-  readonly initrd: string;
-  /** The kernel's command line; a launch adds `slicer.hostname=NAME`. */
-  readonly cmdline: string;
-}
 
 /**
  * `quiet`: the console is the VM's log. `panic=-1`: a guest that can't go on starts again. The others make
@@ -38,7 +30,7 @@ const KIND = 'tiny';
 const INITRD = 'initrd';
 
 /** The tiny image, if it was built from what is installed now. Throws missing_part if not. */
-export async function findTinyImage(): Promise<TinyImage> {
+export async function findTinyImage(): Promise<GuestImage> {
   const [kernel, busybox] = [findKernel(), await findBusybox()];
   const entry =
     kernel === undefined || busybox === undefined ? undefined : findEntry(KIND, [await assemble(kernel, busybox)]);
@@ -49,16 +41,17 @@ export async function findTinyImage(): Promise<TinyImage> {
 }
 
 /** The tiny image, built if it wasn't before: the first time takes the network, and half a minute. */
-export async function ensureTinyImage(): Promise<TinyImage> {
+export async function ensureTinyImage(): Promise<GuestImage> {
   const [kernel, busybox] = await Promise.all([ensureKernel(), ensureBusybox()]);
   const initrd = await assemble(kernel, busybox);
   return inEntry(kernel, await ensureEntry(KIND, [initrd], (directory) => writeFile(join(directory, INITRD), initrd)));
 }
 
-const inEntry = (kernel: Kernel, entry: string): TinyImage => ({
+const inEntry = (kernel: Kernel, entry: string): GuestImage => ({
   kernel: kernel.vmlinux,
   initrd: join(entry, INITRD),
   cmdline: TINY_CMDLINE,
+  disks: [],
 });
 
 /** The image's bytes, which are its name in the cache too: it takes 20 ms, and so no image is ever stale. */

@@ -3,12 +3,13 @@
 import { ensureBusybox } from '../image/busybox.ts';
 import { ensureKernel } from '../image/kernel.ts';
 import { ensureMachine, type Purpose } from '../image/machine.ts';
-import { ensureTinyImage, type TinyImage } from '../image/tiny.ts';
+import { ensureTinyImage } from '../image/tiny.ts';
+import type { GuestImage } from '../image/guest-images.ts';
 import { ensureVhostDeviceVsock } from '../image/vhost-device-vsock.ts';
 import { buildAgents, buildBundle } from './build-steps.ts';
 import { allSteps, type Stages } from './stage.ts';
 
-export async function setUp(stages: Stages, purposes: readonly Purpose[]): Promise<TinyImage> {
+export async function setUp(stages: Stages, purposes: readonly Purpose[]): Promise<GuestImage> {
   await stages.run('packages of this machine', (say) => ensureMachine(purposes, say));
   await allSteps([
     stages.run('bundle', buildBundle),

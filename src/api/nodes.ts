@@ -125,6 +125,9 @@ export const launchBody = z
       .openapi({ description: 'A script that the VM runs once, after its secrets are in place' }),
     tags: tags.optional(),
     secrets: grantedNames.optional(),
+    image: z.enum(['tiny', 'debian'], must('tiny or debian')).optional().openapi({
+      description: "The guest image; absent for the group's. One of the user's own is named in the configuration only",
+    }),
     credentials: z.array(credential, must('a list of credentials')).optional().openapi({ description: "Absent for the group's, [] for none" }),
     hypervisor: z.enum(['qemu', 'cloud-hypervisor', 'firecracker'], must('qemu, cloud-hypervisor or firecracker')).optional()
       .openapi({ description: "Absent for the group's" }),
@@ -139,7 +142,7 @@ export const launchBody = z
     network: unsupported,
   })
   .openapi('LaunchNode');
-export type LaunchBody = Pick<z.input<typeof launchBody>, 'cpus' | 'ram_bytes' | 'userdata' | 'tags' | 'secrets' | 'credentials' | 'hypervisor' | 'machine'>;
+export type LaunchBody = Pick<z.input<typeof launchBody>, 'cpus' | 'ram_bytes' | 'userdata' | 'tags' | 'secrets' | 'image' | 'credentials' | 'hypervisor' | 'machine'>;
 
 export const deletedNode = z
   .object({ message: z.string().openapi({ example: 'Node deleted' }), disk_removed: z.enum(['true', 'false']) })

@@ -34,7 +34,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   { words: ['vm', 'health'], summary: 'ask the agent of a VM how it is', load: () => import('./commands/vm-health.ts') },
   { words: ['vm', 'delete'], alias: 'rm', summary: 'stop VMs and remove what they left', load: () => import('./commands/vm-delete.ts') },
   { words: ['attach'], summary: 'serve secrets to a VM that something else started', load: () => import('./commands/attach.ts') },
-  { words: ['image', 'build'], summary: 'make the tiny guest image', load: () => import('./commands/image-build.ts') },
+  { words: ['image', 'build'], summary: 'make a guest image: tiny or debian', load: () => import('./commands/image-build.ts') },
   { words: ['info'], summary: 'show version and platform of the daemon', load: () => import('./commands/info.ts') },
   { words: ['version'], summary: 'show the version of this command', load: () => import('./commands/version.ts') },
 ];

@@ -4,8 +4,9 @@ import type { VmmChoice } from '../delivery/hypervisor.ts';
 import type { Grant } from '../secret/grant.ts';
 
 export type ImageChoice =
-  /** The image that `slicer image build` makes. */
+  /** Those that `slicer image build` makes. */
   | { readonly kind: 'tiny' }
+  | { readonly kind: 'debian' }
   /** An initramfs (cpio, compressed or not) of the user's own. */
   | { readonly kind: 'initrd'; readonly path: string };
 
@@ -21,7 +22,7 @@ export interface HostGroup {
   /** The script that each VM runs once, at most 256 KiB as UTF-8; undefined for none. */
   readonly userdata: string | undefined;
   readonly image: ImageChoice;
-  /** The kernel for an image of one's own; undefined for that of the tiny image, which it always has. */
+  /** The kernel for an image of one's own; undefined for that of Slicer's images, which these always have. */
   readonly kernelFile: string | undefined;
   /** What runs a VM whose launch names no other. */
   readonly vmm: VmmChoice;

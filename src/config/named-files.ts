@@ -68,6 +68,11 @@ export function absolutePath(path: string, directory: string): string {
   return resolve(directory, path.replace(/^~(?=\/)/, homedir()));
 }
 
+/** Whether an `image` is one that Slicer makes. */
+export function isImageName(image: unknown): image is 'tiny' | 'debian' {
+  return image === 'tiny' || image === 'debian';
+}
+
 /** Whether an `image` is a path: a name without one of these beginnings is that of an image. */
 export function isImagePath(image: string): boolean {
   return /^(~|\.{0,2})\/[^\0]+$/.test(image);

@@ -35,7 +35,7 @@ config:
       #     secret: api-key
       # none, or user: a way out through the host, none in.
       network: none
-      # tiny, or the path of an initramfs of your own with the agent in it.
+      # tiny, debian (slicer image build debian), or the path of an initramfs of your own with the agent in it.
       # image: tiny
       # A script that every VM runs once as root, when its secrets are in place. Or userdata_file: PATH.
       # userdata: |

@@ -2,7 +2,7 @@
 import type { CredentialWish } from '../delivery/credential.ts';
 import { parseBindAddress, type BindAddress } from './address.ts';
 import type { ApiConfig, Config, HostGroup } from './config.ts';
-import { absolutePath } from './named-files.ts';
+import { absolutePath, isImageName } from './named-files.ts';
 import type { RawApi, RawConfig, RawGroup } from './schema.ts';
 import { MIB } from './values.ts';
 
@@ -22,14 +22,14 @@ export function resolveConfig(raw: RawConfig, directory: string, userdata: Reado
 
 function resolveGroup(raw: RawConfig, group: RawGroup, userdata: string | undefined, directory: string): HostGroup {
   const image = group.image ?? raw.image ?? 'tiny';
-  const ownKernel = image === 'tiny' ? undefined : raw.kernel_file;
+  const ownKernel = isImageName(image) ? undefined : raw.kernel_file;
   return {
     name: group.name,
     count: group.count ?? 0,
     vcpu: group.vcpu ?? 1,
     ramBytes: group.ram_bytes ?? (group.ram_mb ?? (group.ram_gb ?? 0) * 1024) * MIB,
     userdata: userdata === '' ? undefined : userdata,
-    image: image === 'tiny' ? { kind: 'tiny' } : { kind: 'initrd', path: absolutePath(image, directory) },
+    image: isImageName(image) ? { kind: image } : { kind: 'initrd', path: absolutePath(image, directory) },
     kernelFile: ownKernel === undefined ? undefined : absolutePath(ownKernel, directory),
     vmm: { hypervisor: group.hypervisor ?? raw.hypervisor ?? 'qemu', machine: group.machine ?? 'q35' },
     network: group.network ?? 'none',

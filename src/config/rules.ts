@@ -4,7 +4,7 @@ import { credentialNameProblems } from '../delivery/credential.ts';
 import { parseSecretName } from '../secret/name.ts';
 import { isLoopback, parseBindAddress } from './address.ts';
 import { entriesOf, type Entries, type Issue, type Path } from './document.ts';
-import { absolutePath } from './named-files.ts';
+import { absolutePath, isImageName } from './named-files.ts';
 import { listenersOf } from './resolve.ts';
 
 const RAM_KEYS = ['ram_gb', 'ram_mb', 'ram_bytes'] as const;
@@ -66,9 +66,9 @@ function nameIssues(groups: readonly unknown[]): Issue[] {
 }
 
 function kernelIssues(config: Entries, groups: readonly unknown[]): Issue[] {
-  const allTiny = groups.every((group) => (entriesOf(group)['image'] ?? config['image'] ?? 'tiny') === 'tiny');
-  if (!('kernel_file' in config) || groups.length === 0 || !allTiny) return [];
-  return [atKey(['config', 'kernel_file'], 'is for images of one\'s own; every host group has tiny, which has a kernel')];
+  const allMade = groups.every((group) => isImageName(entriesOf(group)['image'] ?? config['image'] ?? 'tiny'));
+  if (!('kernel_file' in config) || groups.length === 0 || !allMade) return [];
+  return [atKey(['config', 'kernel_file'], 'is for images of one\'s own; every host group has one of Slicer\'s, which has a kernel')];
 }
 
 function apiIssues(api: Entries, groups: readonly unknown[], directory: string): Issue[] {

@@ -4,7 +4,7 @@ import { DELIVER_CHOICES } from '../delivery/credential.ts';
 import { HYPERVISORS, MACHINE_TYPES } from '../delivery/hypervisor.ts';
 import { isId } from '../secret/file-attributes.ts';
 import { USERDATA_MAX_BYTES } from '../wire/protocol.ts';
-import { isImagePath } from './named-files.ts';
+import { isImageName, isImagePath } from './named-files.ts';
 import { expected, integer, matching, MIB, oneOf, secretName, text, trueOrFalse } from './values.ts';
 
 const GIB = 1024 * MIB;
@@ -19,8 +19,8 @@ export const isGroupName = (text: string): boolean => GROUP_NAME.test(text);
 const RAM_MIN_MB = 64;
 const RAM_MAX_GB = 4096;
 
-const IMAGE_RULE = 'tiny or the path of an initramfs that begins with / or ./';
-const image = matching(IMAGE_RULE, (value) => value === 'tiny' || isImagePath(value));
+const IMAGE_RULE = 'tiny, debian, or the path of an initramfs that begins with / or ./';
+const image = matching(IMAGE_RULE, (value) => isImageName(value) || isImagePath(value));
 
 const userdata = z
   .string(expected('a script'))

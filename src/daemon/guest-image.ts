@@ -1,4 +1,5 @@
-// Which kernel and initramfs a host group's VMs boot.
+// Which kernel, initramfs and disks a VM boots.
+import { findGuestImage } from '../../image/guest-images.ts';
 import { findTinyImage, TINY_CMDLINE } from '../../image/tiny.ts';
 import type { HostGroup } from '../config/config.ts';
 import type { Volume } from '../vmm/contract.ts';
@@ -12,20 +13,19 @@ export interface GuestImage {
   readonly stopGraceMs: number;
 }
 
-/** An image of the user's own may have something to save; the tiny one has not. */
-const OWN_IMAGE_GRACE_MS = 10_000;
+/** Services have something to save, as an image of the user's own may; the tiny one has not. */
+const GRACE_MS = 10_000;
 
-/** Throws missing_part where the tiny image is needed and not built. */
+/** Throws missing_part where an image of Slicer's is needed and not built. */
 export async function guestImage({ image, kernelFile }: Pick<HostGroup, 'image' | 'kernelFile'>): Promise<GuestImage> {
-  if (image.kind === 'initrd' && kernelFile !== undefined) {
-    return { kernel: kernelFile, initrd: image.path, cmdline: TINY_CMDLINE, volumes: [], stopGraceMs: OWN_IMAGE_GRACE_MS };
+  if (image.kind === 'initrd') {
+    const kernel = kernelFile ?? (await findTinyImage()).kernel;
+    return { kernel, initrd: image.path, cmdline: TINY_CMDLINE, volumes: [], stopGraceMs: GRACE_MS };
   }
-  const tiny = await findTinyImage();
+  const { disks, ...boot } = await findGuestImage(image.kind);
   return {
-    kernel: kernelFile ?? tiny.kernel,
-    initrd: image.kind === 'initrd' ? image.path : tiny.initrd,
-    cmdline: tiny.cmdline,
-    volumes: [],
-    stopGraceMs: image.kind === 'initrd' ? OWN_IMAGE_GRACE_MS : 0,
+    ...boot,
+    volumes: disks.map((path) => ({ path, readOnly: true })),
+    stopGraceMs: image.kind === 'tiny' ? 0 : GRACE_MS,
   };
 }

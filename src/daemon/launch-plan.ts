@@ -20,6 +20,7 @@ export interface LaunchWish {
   readonly credentials?: readonly CredentialWish[] | undefined;
   readonly hypervisor?: Hypervisor | undefined;
   readonly machine?: MachineType | undefined;
+  readonly image?: 'tiny' | 'debian' | undefined;
 }
 
 /** What is known of the machine that the VM is to run on. */

@@ -29,7 +29,7 @@ export async function launchVm(parts: LaunchParts, group: HostGroup, wish: Launc
   // A file that was put into the store just now counts.
   await parts.store.rescan();
   const { userdata, ...plan } = planLaunch(group, wish, parts.store.snapshot(), { ramBytes: totalmem(), arch: GUEST_ARCH });
-  const image = await parts.machine.guestImage(group);
+  const image = await parts.machine.guestImage(wish.image === undefined ? group : { image: { kind: wish.image }, kernelFile: undefined });
   return parts.vms.launch({
     group: group.name, ...plan, ...image, interfaces: group.network === 'user' ? [{ kind: 'user' }] : [],
     ...(hostname === undefined ? {} : { hostname }),

@@ -18,7 +18,7 @@ import type { Log } from './log.ts';
 export interface Machine {
   /** The VMs of the daemon in this directory; those that run are adopted. */
   openVms(directory: string, log: Log): Promise<Vms>;
-  guestImage(group: HostGroup): Promise<GuestImage>;
+  guestImage(group: Pick<HostGroup, 'image' | 'kernelFile'>): Promise<GuestImage>;
 }
 
 /** A guest's, too: no VMM runs another than the host's here. */

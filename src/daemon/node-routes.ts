@@ -38,7 +38,7 @@ export function attachNodeRoutes(attach: Attach, groups: readonly HostGroup[], p
     const group = groupNamed(params.name);
     const { hostname } = await launchVm(parts, group, {
       cpus: body.cpus, ramBytes: body.ram_bytes, userdata: body.userdata, tags: body.tags, secrets: body.secrets,
-      credentials: body.credentials, hypervisor: body.hypervisor, machine: body.machine,
+      credentials: body.credentials, hypervisor: body.hypervisor, machine: body.machine, image: body.image,
     });
     if (query.wait !== undefined) {
       await waitUntilReady(parts, hostname, { goal: query.wait, timeoutMs: query.timeout ?? DEFAULT_WAIT_MS });

@@ -7,7 +7,8 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { findAgent } from '../../image/agent.ts';
 import { HOST_ARCH } from '../../image/compiler.ts';
-import { ensureTinyImage, type TinyImage } from '../../image/tiny.ts';
+import type { GuestImage } from '../../image/guest-images.ts';
+import { ensureTinyImage } from '../../image/tiny.ts';
 import { ensureVhostDeviceVsock } from '../../image/vhost-device-vsock.ts';
 import type { LaunchHooks, LaunchRequest, Vm, Vms } from '../../src/vm/contract.ts';
 import { endProcesses, findMarked } from '../../src/vm/process-table.ts';
@@ -45,7 +46,7 @@ export interface Lab {
   readonly daemonDirectory: string;
   readonly memoryDirectory: string;
   readonly warnings: string[];
-  readonly image: TinyImage;
+  readonly image: GuestImage;
   readonly request: LaunchRequest;
   /** A daemon's VMs; the ones before must be closed. */
   open(change?: Partial<VmsOptions>): Promise<Vms>;

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { findTinyImage } from '../../../image/tiny.ts';
+import { findGuestImage, IMAGE_NAMES, type ImageName } from '../../../image/guest-images.ts';
 import { loadConfig } from '../../config/load.ts';
 import { SlicerError, throwIfAny } from '../../errors/slicer-error.ts';
 import type { Context } from '../context.ts';
@@ -26,7 +26,9 @@ export function configure(command: Command, context: Context): void {
     .addHelpText('after', EXAMPLES)
     .action(async (file: string, { json }: { json?: true }) => {
       const config = loadConfig(file);
-      if (config.hostGroups.some(({ image }) => image.kind === 'tiny')) await warnOfMissingImage(context);
+      for (const name of IMAGE_NAMES) {
+        if (config.hostGroups.some(({ image }) => image.kind === name)) await warnOfMissingImage(context, name);
+      }
       for (const fact of await missingVmmPrograms(config.hostGroups, process.env['PATH'] ?? '')) warn(context, fact);
       const subjects = groupSubjects(config);
       for (const fact of new Set(subjects.flatMap(({ warnings, plan }) => [...warnings, ...plan.warnings]))) warn(context, fact);
@@ -40,9 +42,9 @@ export function configure(command: Command, context: Context): void {
     });
 }
 
-async function warnOfMissingImage(context: Context): Promise<void> {
+async function warnOfMissingImage(context: Context, name: ImageName): Promise<void> {
   try {
-    await findTinyImage();
+    await findGuestImage(name);
   } catch (error) {
     if (!(error instanceof SlicerError)) throw error;
     for (const problem of error.problems) warn(context, warningText(problem));

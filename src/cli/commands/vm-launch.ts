@@ -12,6 +12,7 @@ import { printJson, printLine } from '../output.ts';
 
 interface Flags {
   readonly credential?: Credential[];
+  readonly image?: (typeof IMAGES)[number];
   readonly hypervisor?: Hypervisor;
   readonly machine?: MachineType;
   readonly tag?: string[];
@@ -28,6 +29,9 @@ interface Flags {
 
 const MIB = 1024 * 1024;
 
+/** Those that `slicer image build` makes. */
+const IMAGES = ['tiny', 'debian'] as const;
+
 const EXAMPLES = `
 Without GROUP it is the only host group there is. The VM's host name is printed on stdout.
 
@@ -35,6 +39,7 @@ Examples:
   $ slicer vm launch --secret=api-key --wait
   $ slicer vm launch web --secret=api-key,tls-key --tag=team=blue
   $ slicer vm launch --no-secrets --credential=DB_PASSWORD=db-password
+  $ slicer vm launch --image=debian --credential=DB_PASSWORD=db-password --wait --timeout=1m
   $ slicer vm launch --hypervisor=firecracker --credential=DB_PASSWORD=db-password,deliver=live
   $ slicer vm launch --no-secrets --userdata-file=setup.sh --wait-userdata --timeout=2m
   $ VM=$(slicer vm launch --wait --json | jq -r .hostname)`;
@@ -44,6 +49,7 @@ export function configure(command: Command, context: Context): void {
   const grant = addGrantOptions(command, 'what the group says');
   command
     .option('--credential <name=secret>', 'a secret that the VM gets as a systemd credential, at boot where it can; repeatable', addCredential)
+    .option('--image <name>', `the guest image: ${IMAGES.join(', ')} (default: what the group says)`, oneOf('--image', IMAGES))
     .option('--hypervisor <name>', `what runs the VM: ${HYPERVISORS.join(', ')} (default: what the group says)`, oneOf('--hypervisor', HYPERVISORS))
     .option('--machine <type>', `QEMU's machine: ${MACHINE_TYPES.join(', ')} (default: what the group says)`, oneOf('--machine', MACHINE_TYPES))
     .option('--tag <tag>', 'a tag, to find the VM by; repeatable', collect)
@@ -74,6 +80,7 @@ export function configure(command: Command, context: Context): void {
           ...(flags.tag === undefined ? {} : { tags: flags.tag }),
           ...(secrets === undefined ? {} : { secrets }),
           ...(flags.credential === undefined ? {} : { credentials: flags.credential }),
+          ...(flags.image === undefined ? {} : { image: flags.image }),
           ...(flags.hypervisor === undefined ? {} : { hypervisor: flags.hypervisor }),
           ...(flags.machine === undefined ? {} : { machine: flags.machine }),
         },
