@@ -71,7 +71,7 @@ export class FakeVm {
           readable(initrd_path, (why) => `Boot source error: The initrd file cannot be opened due to invalid path or invalid permissions. ${why}`);
         }
         const cmdline = boot_args ?? 'reboot=k panic=1 nomodule 8250.nr_uarts=0';
-        if (Buffer.byteLength(cmdline) >= CMDLINE_MAX_BYTES) throw new Fault('Boot source error: The kernel command line is invalid: Inserting string would make command line too long.');
+        if (Buffer.byteLength(cmdline) > CMDLINE_MAX_BYTES) throw new Fault('Boot source error: The kernel command line is invalid: Invalid cmdline capacity provided.');
         this.#cmdline = cmdline;
       };
     },

@@ -38,9 +38,10 @@ function run(agent: WireAgent, { argv }: ExecRequest, reboot: () => void): { out
   const [command, name = ''] = argv;
   switch (command) {
     case 'cat': {
-      const file = agent.held.get(name.replace('/run/slicer/secrets/', ''));
+      const file = agent.held.get(name);
       return file === undefined ? { output: '', exitCode: 1 } : { output: file.bytes.toString('latin1'), exitCode: 0 };
     }
+    case 'ls': return { output: [...agent.held.keys()].sort().map((held) => `${held}\n`).join(''), exitCode: 0 };
     case 'reboot':
       setTimeout(reboot, AGAIN_MS);
       return { output: '', exitCode: 0 };
