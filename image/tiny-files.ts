@@ -27,6 +27,7 @@ const SETTINGS: Record<string, string> = {
 const SCRIPTS: Record<string, string> = {
   boot: 'etc/init.d/boot',
   late: 'etc/init.d/late',
+  shutdown: 'etc/init.d/shutdown',
   'power-button': 'etc/acpi/PWRF/00000080',
   sudo: 'usr/bin/sudo',
 };
