@@ -222,8 +222,8 @@ export class Slicer {
   }
 
   #env(): NodeJS.ProcessEnv {
-    const { PATH = '', HOME, SLICER_CACHE, SLICER_ACCEL } = process.env;
-    const kept = Object.fromEntries(Object.entries({ HOME, SLICER_CACHE, SLICER_ACCEL }).filter(([, value]) => value !== undefined));
+    const { PATH = '', HOME, SLICER_CACHE, SLICER_ACCEL, SLICER_VSOCK } = process.env;
+    const kept = Object.fromEntries(Object.entries({ HOME, SLICER_CACHE, SLICER_ACCEL, SLICER_VSOCK }).filter(([, value]) => value !== undefined));
     return { ...kept, PATH: [join(ROOT, 'bin'), dirname(process.execPath), PATH].join(delimiter) };
   }
 }

@@ -1,0 +1,3 @@
+import { testLifecycle } from './lifecycle.ts';
+
+await testLifecycle({ title: 'Firecracker', hypervisor: 'firecracker' });
