@@ -1,12 +1,9 @@
 // What a launch would deliver, asked of the function that launches. Needs no daemon.
-import type { Config, HostGroup } from '../config/config.ts';
-import type { GuestArch } from '../delivery/hypervisor.ts';
+import { hasLowInitrdKernel, type Config, type HostGroup } from '../config/config.ts';
 import { planDelivery, type DeliveryPlan, type DeliveryVm, type KnownSecrets } from '../delivery/plan.ts';
 import type { Problem } from '../errors/slicer-error.ts';
 import { readStore, type StoreReading } from '../store/read-store.ts';
-
-/** No VMM runs another than the host's here. */
-export const GUEST_ARCH: GuestArch = process.arch === 'arm64' ? 'aarch64' : 'x86_64';
+import { GUEST_ARCH } from '../vm/found-programs.ts';
 
 export interface CheckedPlan extends DeliveryPlan {
   /** What a launch would refuse and is no fault of the configuration: secrets that are not there yet. */
@@ -24,8 +21,9 @@ export function checkDelivery(vm: DeliveryVm, known: KnownSecrets | undefined): 
   };
 }
 
-export function planGroup({ name, vmm, ramBytes, secrets, credentials }: HostGroup, store: StoreReading): CheckedPlan {
-  const vm = { label: `host group "${name}"`, vmm, arch: GUEST_ARCH, ramBytes, grant: secrets, credentials, oemStrings: [] };
+export function planGroup(group: HostGroup, store: StoreReading): CheckedPlan {
+  const { name, vmm, ramBytes, secrets, credentials } = group;
+  const vm = { label: `host group "${name}"`, vmm, arch: GUEST_ARCH, ramBytes, grant: secrets, credentials, oemStrings: [], hasLowInitrdKernel: hasLowInitrdKernel(group) };
   return checkDelivery(vm, store.problem === undefined ? store.secrets : undefined);
 }
 

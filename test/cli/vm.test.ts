@@ -103,6 +103,16 @@ test('what a launch asks for reaches the API', async () => {
         { name: 'B', secret: 'b', trimNewline: true, allowEmpty: true, allowReserved: true },
       ],
     }],
+    ['--no-secrets --credential=A_KEY=a,deliver=live --credential=B=b,deliver=both,trimNewline --credential=C=c,deliver=boot', {
+      secrets: [],
+      credentials: [
+        { name: 'A_KEY', secret: 'a', trimNewline: false, allowEmpty: false, allowReserved: false, deliver: 'live' },
+        { name: 'B', secret: 'b', trimNewline: true, allowEmpty: false, allowReserved: false, deliver: 'both' },
+        { name: 'C', secret: 'c', trimNewline: false, allowEmpty: false, allowReserved: false, deliver: 'boot' },
+      ],
+    }],
+    ['--hypervisor=qemu --machine microvm', { hypervisor: 'qemu', machine: 'microvm' }],
+    ['--hypervisor cloud-hypervisor', { hypervisor: 'cloud-hypervisor' }],
     ['--cpus=2 --ram-gb=1', { cpus: 2, ram_bytes: 1024 ** 3 }],
     ['web --ram-mb 512 --tag a=b --tag c', { ram_bytes: 512 * 1024 ** 2, tags: ['a=b', 'c'] }],
     ['--userdata="echo hi" --wait', { userdata: 'echo hi', wait: 'agent' }],
@@ -119,14 +129,14 @@ test('what a launch asks for reaches the API', async () => {
 test('vm list --json has the names of credentials', async () => {
   await run('slicer vm launch --credential=A_KEY=a');
   const [listed] = JSON.parse(String((await run('slicer vm list --json')).stdout)) as { credentials: unknown }[];
-  assert.deepEqual(listed?.credentials, [{ name: 'A_KEY', secret: 'a' }]);
+  assert.deepEqual(listed?.credentials, [{ name: 'A_KEY', secret: 'a', deliver: 'boot' }]);
 });
 
 test('a credential that is not well formed is refused, and not shown', async () => {
-  for (const text of ['canary', 'canary=', '=canary', 'A=canary/x', 'A=canary,trim', 'A=canary,', 'A= canary', 'canary,allowEmpty']) {
+  for (const text of ['canary', 'canary=', '=canary', 'A=canary/x', 'A=canary,trim', 'A=canary,', 'A=canary,deliver', 'A=canary,deliver=', 'A=canary,deliver=now', 'A= canary', 'canary,allowEmpty']) {
     assert.deepEqual(await run(`slicer vm launch "--credential=${text}"`), {
       code: 2, stdout: Buffer.alloc(0),
-      stderr: 'slicer: error: --credential must be NAME=SECRET, and after it any of ,trimNewline ,allowEmpty ,allowReserved\n'
+      stderr: 'slicer: error: --credential must be NAME=SECRET, and after it any of ,trimNewline ,allowEmpty ,allowReserved ,deliver=boot|live|both\n'
         + 'slicer: hint: --credential=db-password=db-password\n',
     }, text);
   }

@@ -84,7 +84,7 @@ export function createApiServer(options: { token?: string } = {}): ApiServer {
 
 export function node(hostname: string, changes: Partial<Node> = {}): Node {
   return {
-    hostname, hostgroup: 'web', ip: '', created_at: CREATED_AT, arch: 'amd64', status: 'Running', tags: [], cpus: 1,
+    hostname, hostgroup: 'web', ip: '', created_at: CREATED_AT, arch: 'amd64', status: 'Running', tags: [], hypervisor: 'qemu', cpus: 1,
     ram_bytes: 256 * 1024 * 1024, secrets: 'all', credentials: [], attached: false, ...changes,
   };
 }
@@ -182,14 +182,14 @@ function addNodes(app: OpenAPIHono, server: ApiServer): void {
     }
     const launched = node(`${name}-${server.nodes.size + 1}`, {
       hostgroup: name, secrets: body.secrets ?? 'all', tags: body.tags ?? [],
-      credentials: (body.credentials ?? []).map((credential) => ({ name: credential.name, secret: credential.secret })),
+      credentials: (body.credentials ?? []).map((credential) => ({ name: credential.name, secret: credential.secret, deliver: credential.deliver ?? 'boot' })),
     });
     server.nodes.set(launched.hostname, launched);
     return context.json(launched, 201);
   });
   app.openapi(routes.attachNode, (context) => {
     const { hostname, secrets = 'all' } = context.req.valid('json');
-    const attached = node(hostname, { hostgroup: '', attached: true, cpus: 0, ram_bytes: 0, secrets });
+    const attached = node(hostname, { hostgroup: '', attached: true, hypervisor: '', cpus: 0, ram_bytes: 0, secrets });
     server.nodes.set(hostname, attached);
     return context.json(attached, 201);
   });

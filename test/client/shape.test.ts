@@ -12,8 +12,8 @@ const TIME = '2025-12-08T11:12:00.000Z';
 const delivery = { holding: 1, running: 2, pending: ['web-2'] };
 const secret = { name: 'a', size: 1, permissions: '0600', uid: 0, gid: 0, mod_time: TIME, modified_at: TIME };
 const vm = {
-  hostname: 'web-1', hostgroup: 'web', ip: '', created_at: TIME, arch: 'amd64', status: 'Failed', tags: ['a'], cpus: 1, ram_bytes: 1,
-  secrets: ['a'], credentials: [{ name: 'A', secret: 'a' }], attached: false, userdata_exit_code: 0, error: 'e', console: 'c',
+  hostname: 'web-1', hostgroup: 'web', ip: '', created_at: TIME, arch: 'amd64', status: 'Failed', tags: ['a'], hypervisor: 'qemu', cpus: 1, ram_bytes: 1,
+  secrets: ['a'], credentials: [{ name: 'A', secret: 'a', deliver: 'both' }], attached: false, userdata_exit_code: 0, error: 'e', console: 'c',
 };
 const error = { code: 'ENOSPC', message: 'full' };
 

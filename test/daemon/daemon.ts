@@ -19,7 +19,7 @@ export const MIB = 1024 * 1024;
 
 export const GROUP: HostGroup = {
   name: 'web', count: 0, vcpu: 2, ramBytes: 256 * MIB, userdata: undefined, image: { kind: 'tiny' }, kernelFile: undefined,
-  network: 'none', secrets: 'all', credentials: [], tags: [],
+  vmm: { hypervisor: 'qemu', machine: 'q35' }, network: 'none', secrets: 'all', credentials: [], tags: [],
 };
 
 export interface Answer {
@@ -72,12 +72,11 @@ export async function bench(t: TestContext, options: Options = {}): Promise<Benc
   const config: Config = {
     hostGroups: options.groups ?? [GROUP],
     secretsDir: join(directory, '.secrets'),
-    hypervisor: 'qemu',
     api: { unix: { path: socket, group: undefined }, tcp: { address: '127.0.0.1', port: 0 }, auth: { enabled: options.auth ?? true, tokenFile } },
   };
   const machine: DaemonOptions['machine'] = {
     openVms: async () => vms,
-    guestImage: async () => ({ kernel: '/kernel', initrd: '/initrd', cmdline: 'quiet', stopGraceMs: 0 }),
+    guestImage: async () => ({ kernel: '/kernel', initrd: '/initrd', cmdline: 'quiet', volumes: [], stopGraceMs: 0 }),
   };
   const daemon = await startDaemon(options.config?.(config) ?? config, {
     directory, keepVms: options.keepVms ?? false, log: memoryLog(log), machine,

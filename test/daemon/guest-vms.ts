@@ -58,10 +58,10 @@ export class GuestVms implements Vms {
     const vsockPath = join(runtime, 'vm.vsock');
     const device = await VsockDevice.listen(vsockPath);
     const bootToken = randomBytes(32).toString('hex');
-    const { group, cpus, ramBytes, grant, tags, userdata: script } = request;
+    const { group, cpus, ramBytes, vmm, grant, liveCredentials, tags, userdata: script } = request;
     const credentials = request.credentials.map(({ name, secret }) => ({ name, secret }));
     const vm: LaunchedVm = {
-      kind: 'launched', status: 'starting', hostname, group, cpus, ramBytes, grant, credentials, tags, vsockPath,
+      kind: 'launched', status: 'starting', hostname, group, cpus, ramBytes, vmm, grant, credentials, liveCredentials, tags, vsockPath,
       createdAtMs: Date.now(), userdata: { state: script === undefined ? 'none' : 'waiting' }, lastConsoleLines: [],
     };
     const agent = new WireAgent(device, bootToken);

@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { planLaunch } from '../../src/daemon/launch-plan.ts';
+import type { HostGroup } from '../../src/config/config.ts';
+import { planLaunch, type LaunchHost, type LaunchWish } from '../../src/daemon/launch-plan.ts';
+import type { SlicerError } from '../../src/errors/slicer-error.ts';
 import type { Snapshot } from '../../src/store/store.ts';
 import { HostConnection } from '../live/host-connection.ts';
 import { MemoryStore, secretName } from '../live/memory-store.ts';
@@ -15,27 +17,29 @@ const snapshotWith = (...names: string[]): Snapshot => {
   return store.snapshot();
 };
 const HOST_RAM = 1024 * MIB;
+const HOST: LaunchHost = { ramBytes: HOST_RAM, arch: 'x86_64' };
 const names = (...list: string[]) => list.map(secretName);
 
 test('a launch gets what it names, and the rest from its group', () => {
   const group = { ...GROUP, secrets: names('a'), tags: ['blue'], userdata: 'echo group' };
-  assert.deepEqual(planLaunch(group, {}, snapshotWith('a', 'b'), HOST_RAM), {
-    cpus: 2, ramBytes: 256 * MIB, userdata: Buffer.from('echo group'), tags: ['blue'], grant: ['a'], credentials: [],
+  const rest = { vmm: GROUP.vmm, credentials: [], liveCredentials: [] };
+  assert.deepEqual(planLaunch(group, {}, snapshotWith('a', 'b'), HOST), {
+    cpus: 2, ramBytes: 256 * MIB, userdata: Buffer.from('echo group'), tags: ['blue'], grant: ['a'], ...rest,
   });
   const wish = { cpus: 4, ramBytes: 64 * MIB, userdata: 'echo own', tags: ['red', 'blue'], secrets: names('b', 'b') };
-  assert.deepEqual(planLaunch(group, wish, snapshotWith('a', 'b'), HOST_RAM), {
-    cpus: 4, ramBytes: 64 * MIB, userdata: Buffer.from('echo own'), tags: ['blue', 'red'], grant: ['b'], credentials: [],
+  assert.deepEqual(planLaunch(group, wish, snapshotWith('a', 'b'), HOST), {
+    cpus: 4, ramBytes: 64 * MIB, userdata: Buffer.from('echo own'), tags: ['blue', 'red'], grant: ['b'], ...rest,
   });
 });
 
 test('no secrets and all secrets are grants of their own', () => {
-  assert.deepEqual(planLaunch(GROUP, { secrets: [] }, snapshotWith('a'), HOST_RAM).grant, []);
-  assert.equal(planLaunch(GROUP, {}, snapshotWith(), HOST_RAM).grant, 'all');
-  assert.equal(planLaunch(GROUP, { userdata: '' }, snapshotWith(), HOST_RAM).userdata, undefined);
+  assert.deepEqual(planLaunch(GROUP, { secrets: [] }, snapshotWith('a'), HOST).grant, []);
+  assert.equal(planLaunch(GROUP, {}, snapshotWith(), HOST).grant, 'all');
+  assert.equal(planLaunch(GROUP, { userdata: '' }, snapshotWith(), HOST).userdata, undefined);
 });
 
 test('every unknown name is told, and a size that is not whole', () => {
-  assert.throws(() => planLaunch(GROUP, { secrets: names('a', 'b', 'c'), ramBytes: 65 * MIB + 1 }, snapshotWith('b'), HOST_RAM), (error: any) => {
+  assert.throws(() => planLaunch(GROUP, { secrets: names('a', 'b', 'c'), ramBytes: 65 * MIB + 1 }, snapshotWith('b'), HOST), (error: any) => {
     assert.deepEqual(error.problems.map(({ message }: { message: string }) => message), [
       'there is no secret "a"', 'there is no secret "c"', 'ram_bytes is 68157441; a VM takes whole MiB (1048576 bytes)',
     ]);
@@ -52,7 +56,7 @@ test('credentials are those of the launch, or of its group; no grant takes them 
   store.set('b', 'other');
   const group = { ...GROUP, credentials: [wish('A', 'a', { trimNewline: true }), wish('ALSO', 'a')] };
   const given = (launch: object) => {
-    const { grant, credentials } = planLaunch(group, { secrets: [], ...launch }, store.snapshot(), HOST_RAM);
+    const { grant, credentials } = planLaunch(group, { secrets: [], ...launch }, store.snapshot(), HOST);
     return { grant, credentials: credentials.map(({ name, secret, value }) => [name, secret, Buffer.from(value.reveal()).toString()]) };
   };
   assert.deepEqual(given({}), { grant: [], credentials: [['A', 'a', 'value'], ['ALSO', 'a', 'value\n']] });
@@ -68,7 +72,9 @@ test('credentials reach the VM with their values, and the API with their names',
     secrets: ['b'], credentials: [{ name: 'A_KEY', secret: 'a', trimNewline: true }, { name: 'ssh.listen', secret: 'b', allowReserved: true }],
   });
   assert.equal(status, 201);
-  assert.deepEqual([body.secrets, body.credentials], [['b'], [{ name: 'A_KEY', secret: 'a' }, { name: 'ssh.listen', secret: 'b' }]]);
+  assert.deepEqual([body.hypervisor, body.secrets, body.credentials], ['qemu', ['b'], [
+    { name: 'A_KEY', secret: 'a', deliver: 'boot' }, { name: 'ssh.listen', secret: 'b', deliver: 'boot' },
+  ]]);
   assert.deepEqual((await api('GET', '/nodes')).body[0].credentials, body.credentials);
   assert.deepEqual(vms.requests[0]?.credentials.map(({ value }) => Buffer.from(value.reveal()).toString()), ['canary-of-a', 'canary-of-b']);
   assert.deepEqual([...vms.guests.get('web-1')?.agent.held.keys() ?? []], ['b']);
@@ -91,7 +97,7 @@ test('a launch whose credentials do not fit is refused with every problem, befor
   assert.deepEqual(body.problems.map(({ code }: { code: string }) => code), [
     'secret_not_found', 'invalid_name', 'invalid_name', 'invalid_request', 'empty_value', 'secret_not_found', 'value_too_large',
   ]);
-  assert.equal(body.problems.at(-1).hint, 'deliver this one over the live channel: --secret=big');
+  assert.equal(body.problems.at(-1).hint, 'deliver this one over the live channel: deliver: live, or as a file: --secret=big');
   assert.equal(vms.requests.length, 0);
   assert.ok(!`${log.join('')}${JSON.stringify(body)}`.includes('canary'));
 });
@@ -101,6 +107,7 @@ for (const [what, credentials, message] of [
   ['a value where a name belongs', [{ name: 'A', secret: 'canary/value' }], 'credentials[0].secret must be 1 to 253 of A-Z a-z 0-9 . _ -, not beginning with a dot'],
   ['a name alone', ['canary/value'], 'credentials[0] must be a credential: an object with name and secret'],
   ['a text', 'canary/value', 'credentials must be a list of credentials'],
+  ['another channel', [{ name: 'A', secret: 'a', deliver: 'canary' }], 'credentials[0].deliver must be boot, live or both'],
 ] as const) {
   test(`a launch with ${what} for a credential is refused`, async (t) => {
     const { api } = await bench(t);
@@ -108,6 +115,72 @@ for (const [what, credentials, message] of [
     assert.deepEqual([status, body.error], [400, message]);
   });
 }
+
+test('a VM runs on what its launch names, or on what its group says; the group\'s machine goes with the group\'s hypervisor', () => {
+  const on = (vmm: HostGroup['vmm'], launch: LaunchWish) => planLaunch({ ...GROUP, vmm }, launch, snapshotWith(), HOST).vmm;
+  const [q35, microvm] = (['q35', 'microvm'] as const).map((machine) => ({ hypervisor: 'qemu' as const, machine }));
+  const firecracker = { hypervisor: 'firecracker', machine: 'q35' } as const;
+  assert.ok(q35 !== undefined && microvm !== undefined);
+  assert.deepEqual([on(microvm, {}), on(firecracker, {})], [microvm, firecracker]);
+  assert.deepEqual([on(q35, { machine: 'microvm' }), on(microvm, { machine: 'q35' }), on(microvm, { hypervisor: 'qemu' })], [microvm, q35, microvm]);
+  assert.deepEqual([on(microvm, { hypervisor: 'firecracker' }), on(firecracker, { hypervisor: 'qemu' })], [firecracker, q35]);
+});
+
+test('what is QEMU\'s alone is refused by name with another hypervisor', () => {
+  const refused = (group: Partial<HostGroup>, launch: LaunchWish): string[] => {
+    try {
+      planLaunch({ ...GROUP, ...group }, launch, snapshotWith(), HOST);
+    } catch (error) {
+      return (error as SlicerError).problems.map(({ message, hint = '' }) => `${message}; ${hint}`);
+    }
+    return [];
+  };
+  for (const hypervisor of ['cloud-hypervisor', 'firecracker'] as const) {
+    assert.deepEqual(refused({}, { hypervisor, machine: 'q35' }), [`machine is QEMU's, and hypervisor is ${hypervisor}; leave machine out`]);
+    assert.deepEqual(refused({ network: 'user' }, { hypervisor }), [
+      `host group "web" has network: user, which is QEMU's own network stack, and hypervisor is ${hypervisor}; `
+        + 'launch it with hypervisor qemu, or in a host group with network: none',
+    ]);
+    assert.deepEqual(refused({}, { hypervisor }), []);
+  }
+  assert.deepEqual(refused({ network: 'user' }, { machine: 'microvm' }), []);
+});
+
+test('a credential goes live where there is no boot channel, or where it is asked to', () => {
+  const store = new MemoryStore();
+  store.set('a', 'value\n');
+  const given = (launch: LaunchWish, host: Partial<LaunchHost> = {}) => {
+    const { credentials, liveCredentials } = planLaunch(GROUP, launch, store.snapshot(), { ...HOST, ...host });
+    return { boot: credentials.map(({ name, value }) => [name, value.sizeBytes]), live: liveCredentials };
+  };
+  const trimmed = wish('A', 'a', { trimNewline: true });
+  const live = [{ name: 'A', secret: secretName('a'), trimNewline: true }];
+  assert.deepEqual(given({ credentials: [trimmed] }), { boot: [['A', 5]], live: [] });
+  assert.deepEqual(given({ credentials: [{ ...trimmed, deliver: 'live' }] }), { boot: [], live });
+  assert.deepEqual(given({ credentials: [{ ...trimmed, deliver: 'both' }] }), { boot: [['A', 5]], live });
+  assert.deepEqual(given({ credentials: [trimmed], hypervisor: 'firecracker' }), { boot: [], live });
+  assert.deepEqual(given({ credentials: [trimmed], hypervisor: 'cloud-hypervisor' }, { arch: 'aarch64' }), { boot: [], live });
+  assert.throws(() => given({ credentials: [{ ...trimmed, deliver: 'boot' }], hypervisor: 'firecracker' }), /Firecracker has no boot channel/);
+});
+
+test('hypervisor, machine and channels of a launch are those of its request, and the API shows them', async (t) => {
+  const { api, vms } = await bench(t);
+  await api('POST', '/secrets', { name: 'a', data: base64('x') });
+  const { status, body } = await api('POST', '/hostgroup/web/nodes', {
+    secrets: [], hypervisor: 'qemu', machine: 'microvm',
+    credentials: (['boot', 'live', 'both'] as const).map((deliver) => ({ name: deliver, secret: 'a', deliver })),
+  });
+  assert.equal(status, 201);
+  assert.deepEqual(vms.requests[0]?.vmm, { hypervisor: 'qemu', machine: 'microvm' });
+  assert.deepEqual(vms.requests[0]?.credentials.map(({ name }) => name), ['boot', 'both']);
+  assert.deepEqual([body.hypervisor, body.credentials], ['qemu', ['boot', 'both', 'live'].map((deliver) => ({ name: deliver, secret: 'a', deliver }))]);
+  for (const [request, message] of [
+    [{ hypervisor: 'xen' }, 'hypervisor must be qemu, cloud-hypervisor or firecracker'], [{ machine: 'pc' }, 'machine must be q35 or microvm'],
+  ] as const) {
+    const refused = await api('POST', '/hostgroup/web/nodes', request);
+    assert.deepEqual([refused.status, refused.body.error], [400, message]);
+  }
+});
 
 test('the VMs of a group are started with its credentials', async (t) => {
   const vms = new GuestVms(directoryFor(t));
@@ -123,7 +196,7 @@ test('the VMs of a group are started with its credentials', async (t) => {
 });
 
 test('a VM has 64 MiB at least, and no more than the machine', () => {
-  const planned = (ramBytes: number) => planLaunch(GROUP, { ramBytes }, snapshotWith(), HOST_RAM).ramBytes;
+  const planned = (ramBytes: number) => planLaunch(GROUP, { ramBytes }, snapshotWith(), HOST).ramBytes;
   assert.equal(planned(64 * MIB), 64 * MIB);
   assert.equal(planned(HOST_RAM), HOST_RAM);
   assert.throws(() => planned(63 * MIB), /64 MiB of memory to the 1024 MiB that this machine has, not 63 MiB/);
@@ -278,5 +351,5 @@ test('an attachment that cannot be served is undone', async (t) => {
 });
 
 const launched = {
-  group: 'web', cpus: 1, ramBytes: MIB, kernel: '', initrd: '', cmdline: '', network: 'none', grant: 'all', credentials: [], tags: [], stopGraceMs: 0,
+  group: 'web', cpus: 1, ramBytes: MIB, kernel: '', initrd: '', cmdline: '', vmm: GROUP.vmm, volumes: [], interfaces: [], liveCredentials: [], grant: 'all', credentials: [], tags: [], stopGraceMs: 0,
 } as const;
