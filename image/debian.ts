@@ -36,7 +36,7 @@ export async function findDebianImage(): Promise<GuestImage> {
   if (kernel === undefined || disk === undefined || entry === undefined) {
     throw fail('missing_part', 'the Debian image is not built', 'slicer image build debian');
   }
-  return { kernel: kernel.vmlinux, initrd: join(entry, INITRD), cmdline: CMDLINE, disks: [disk] };
+  return { kernel: kernel.vmlinux, lowInitrdKernel: kernel.lowInitrd, initrd: join(entry, INITRD), cmdline: CMDLINE, disks: [disk] };
 }
 
 /** The Debian image, built if it wasn't before: the first time takes root, the network, and a minute. */
@@ -45,7 +45,7 @@ export async function ensureDebianImage(say: (line: string) => void): Promise<Gu
   const disk = await ensureDebianDisk(kernel, say);
   const initrd = await assemble(kernel, busybox);
   const entry = await ensureEntry(KIND, [initrd], (directory) => writeFile(join(directory, INITRD), initrd));
-  return { kernel: kernel.vmlinux, initrd: join(entry, INITRD), cmdline: CMDLINE, disks: [disk] };
+  return { kernel: kernel.vmlinux, lowInitrdKernel: kernel.lowInitrd, initrd: join(entry, INITRD), cmdline: CMDLINE, disks: [disk] };
 }
 
 /** The initramfs' bytes, which are its name in the cache too: so it is never stale. */

@@ -8,6 +8,8 @@ export type ImageName = (typeof IMAGE_NAMES)[number];
 export interface GuestImage {
   /** Path of an uncompressed ELF kernel. */
   readonly kernel: string;
+  /** Path of the same kernel as a bzImage whose initramfs lies low. */
+  readonly lowInitrdKernel: string;
   /** Path of an uncompressed cpio archive. */
   readonly initrd: string;
   /** The kernel's command line; a launch adds `slicer.hostname=NAME`. */

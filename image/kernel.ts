@@ -7,6 +7,7 @@ import { ensureEntry, findEntry } from './cache.ts';
 import { run } from './command.ts';
 import { type KernelModule, moduleName, modulesAlias, modulesDep, readModule } from './kernel-modules.ts';
 import { fail } from '../src/errors/slicer-error.ts';
+import { lowInitrdKernel } from './low-initrd-kernel.ts';
 import { uncompressedKernel } from './vmlinux.ts';
 
 const SUITE = 'trixie';
@@ -33,11 +34,13 @@ const DISK_MODULES = [
   'i6300esb',
 ];
 
-const INPUTS = [SUITE, PACKAGE, ...MODULES, '', ...DISK_MODULES, 'vmlinux, plain modules and the package'];
+const INPUTS = [SUITE, PACKAGE, ...MODULES, '', ...DISK_MODULES, 'vmlinux, low initramfs, plain modules and the package'];
 
 export interface Kernel {
   /** Path of the uncompressed kernel. */
   readonly vmlinux: string;
+  /** Path of the kernel as a bzImage whose initramfs lies low. */
+  readonly lowInitrd: string;
   /** Directory that holds `lib/modules/RELEASE`, as the guest needs it. */
   readonly moduleRoot: string;
   /** The same for an initramfs that goes on from a disk. */
@@ -48,6 +51,7 @@ export interface Kernel {
 
 const inEntry = (entry: string): Kernel => ({
   vmlinux: join(entry, 'vmlinux'),
+  lowInitrd: join(entry, 'low-initrd-bzImage'),
   moduleRoot: join(entry, 'modules'),
   diskModuleRoot: join(entry, 'disk-modules'),
   package: join(entry, 'package.deb'),
@@ -72,6 +76,7 @@ export async function ensureKernel(): Promise<Kernel> {
     const [bzImage] = await filesBelow(join(unpacked, 'boot'), (name) => name.startsWith('vmlinuz-'));
     if (bzImage === undefined) throw fail('build_failed', `${image} has no kernel in it`);
     await writeFile(kernel.vmlinux, await uncompressedKernel(bzImage, directory));
+    await writeFile(kernel.lowInitrd, lowInitrdKernel(await readFile(bzImage)));
     const release = basename(bzImage).slice('vmlinuz-'.length);
     const from = join(unpacked, 'usr/lib/modules', release);
     await placeModules(MODULES, from, join(kernel.moduleRoot, 'lib/modules', release));

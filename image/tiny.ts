@@ -49,6 +49,7 @@ export async function ensureTinyImage(): Promise<GuestImage> {
 
 const inEntry = (kernel: Kernel, entry: string): GuestImage => ({
   kernel: kernel.vmlinux,
+  lowInitrdKernel: kernel.lowInitrd,
   initrd: join(entry, INITRD),
   cmdline: TINY_CMDLINE,
   disks: [],

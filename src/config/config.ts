@@ -65,3 +65,7 @@ export interface Config {
   readonly secretsDir: string;
   readonly api: ApiConfig;
 }
+
+/** Whether its VMs can start with Slicer's kernel whose initramfs lies low: one of the user's own may be any size. */
+export const hasLowInitrdKernel = ({ image, kernelFile }: Pick<HostGroup, 'image' | 'kernelFile'>): boolean =>
+  image.kind !== 'initrd' && kernelFile === undefined;

@@ -6,6 +6,7 @@ import type { Volume } from '../vmm/contract.ts';
 
 export interface GuestImage {
   readonly kernel: string;
+  readonly lowInitrdKernel?: string;
   readonly initrd: string;
   readonly cmdline: string;
   readonly volumes: readonly Volume[];

@@ -1,5 +1,5 @@
 // Decides what a launch asks for, or refuses it: pure, and before anything is made.
-import type { HostGroup } from '../config/config.ts';
+import { hasLowInitrdKernel, type HostGroup } from '../config/config.ts';
 import type { CredentialWish } from '../delivery/credential.ts';
 import type { GuestArch, Hypervisor, MachineType, VmmChoice } from '../delivery/hypervisor.ts';
 import { credentialValue } from '../delivery/oem-strings.ts';
@@ -54,6 +54,7 @@ export function planLaunch(group: HostGroup, wish: LaunchWish, snapshot: Snapsho
   const vmm = vmmOf(group, wish);
   const delivery = planDelivery({
     label: `host group "${group.name}"`, vmm, arch: host.arch, ramBytes, grant, credentials: wish.credentials ?? group.credentials, oemStrings: [],
+    hasLowInitrdKernel: hasLowInitrdKernel(bootOf(group, wish)),
   }, snapshot.secrets);
   throwIfAny([...vmmProblems(group, wish, vmm), ...delivery.problems, ...ramProblems(ramBytes, host)]);
   return {
@@ -72,6 +73,10 @@ export function planLaunch(group: HostGroup, wish: LaunchWish, snapshot: Snapsho
     liveCredentials: delivery.liveCredentials.map(({ name, secret, trimNewline }) => ({ name, secret, trimNewline })),
   };
 }
+
+/** What the VM boots: an image that a launch names comes with its own kernel. */
+export const bootOf = (group: HostGroup, { image }: LaunchWish): Pick<HostGroup, 'image' | 'kernelFile'> =>
+  (image === undefined ? group : { image: { kind: image }, kernelFile: undefined });
 
 /** The group's machine type is for the group's hypervisor: a launch that names another has that one's default. */
 function vmmOf({ vmm }: HostGroup, { hypervisor = vmm.hypervisor, machine }: LaunchWish): VmmChoice {

@@ -7,7 +7,7 @@ import { fail, SlicerError } from '../errors/slicer-error.ts';
 import { withDeadline } from '../live/deadline.ts';
 import type { Store } from '../store/store.ts';
 import type { LaunchedVm, Vms } from '../vm/contract.ts';
-import { planLaunch, type LaunchWish } from './launch-plan.ts';
+import { bootOf, planLaunch, type LaunchWish } from './launch-plan.ts';
 import type { LiveVms } from './live-vms.ts';
 import { GUEST_ARCH, type Machine } from './machine.ts';
 
@@ -29,7 +29,7 @@ export async function launchVm(parts: LaunchParts, group: HostGroup, wish: Launc
   // A file that was put into the store just now counts.
   await parts.store.rescan();
   const { userdata, ...plan } = planLaunch(group, wish, parts.store.snapshot(), { ramBytes: totalmem(), arch: GUEST_ARCH });
-  const image = await parts.machine.guestImage(wish.image === undefined ? group : { image: { kind: wish.image }, kernelFile: undefined });
+  const image = await parts.machine.guestImage(bootOf(group, wish));
   return parts.vms.launch({
     group: group.name, ...plan, ...image, interfaces: group.network === 'user' ? [{ kind: 'user' }] : [],
     ...(hostname === undefined ? {} : { hostname }),

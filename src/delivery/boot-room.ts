@@ -41,7 +41,9 @@ export interface BootRoom {
 }
 
 /** Undefined where there is no boot channel. */
-export function bootRoomOf(vm: { readonly vmm: VmmChoice; readonly arch: GuestArch; readonly ramBytes: number }): BootRoom | undefined {
+export function bootRoomOf(
+  vm: { readonly vmm: VmmChoice; readonly arch: GuestArch; readonly ramBytes: number; readonly hasLowInitrdKernel?: boolean },
+): BootRoom | undefined {
   const channel = bootChannelOf(vm.vmm, vm.arch);
   if (channel === undefined) return undefined;
   if (channel === 'fw-cfg') return { form: 'fw-cfg', maxItems: FW_CFG_FILES_MAX, nameMaxBytes: FW_CFG_CREDENTIAL_NAME_MAX_BYTES };
@@ -51,7 +53,7 @@ export function bootRoomOf(vm: { readonly vmm: VmmChoice; readonly arch: GuestAr
       tableMaxBytes: CLOUD_HYPERVISOR_TABLE_MAX_BYTES, requestMaxBytes: CLOUD_HYPERVISOR_REQUEST_MAX_BYTES,
     };
   }
-  return { form: 'oem-string', maxItems: STRINGS_MAX, tableMaxBytes: oemStringsMaxBytes(vm.ramBytes) };
+  return { form: 'oem-string', maxItems: STRINGS_MAX, tableMaxBytes: oemStringsMaxBytes(vm.ramBytes, vm.hasLowInitrdKernel === true) };
 }
 
 /** What one OEM string takes. */

@@ -37,6 +37,8 @@ export interface DeliveryVm {
   readonly grant: Grant;
   /** What it is given as systemd credentials, granted live or not. */
   readonly credentials: readonly CredentialWish[];
+  /** Whether there is a kernel for it whose initramfs lies low, which gives q35's tables more room (smbios-table.ts). */
+  readonly hasLowInitrdKernel?: boolean;
   /** OEM strings that are no credentials, as they stand. */
   readonly oemStrings: readonly string[];
   /** `OWN_CREDENTIALS` when absent. */

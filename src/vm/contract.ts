@@ -81,6 +81,8 @@ export interface LaunchRequest {
   readonly ramBytes: number;
   readonly vmm: VmmChoice;
   readonly kernel: string;
+  /** The same kernel where the firmware's tables need room; see vmm/kernel-choice.ts. */
+  readonly lowInitrdKernel?: string;
   readonly initrd?: string;
   /** The kernel's command line, world-readable in the guest; `slicer.hostname=HOSTNAME` is put before it. */
   readonly cmdline: string;

@@ -9,6 +9,7 @@ import { fail, throwIfAny } from '../errors/slicer-error.ts';
 import { Secret } from '../secret/secret.ts';
 import type { Accelerator, Vmm, VmmControl, VmSpec } from '../vmm/contract.ts';
 import { bootSlotOf, vmmFor } from '../vmm/drivers.ts';
+import { chooseKernel } from '../vmm/kernel-choice.ts';
 import { readLastLines } from './console-log.ts';
 import type { GuestMaterial, LaunchedVm, LaunchHooks, LaunchRequest } from './contract.ts';
 import { readMaterial, removeUserdata, writeMaterial } from './guest-material.ts';
@@ -238,7 +239,7 @@ export class Machine {
       name: this.hostname,
       cpus: request.cpus,
       ramBytes: request.ramBytes,
-      kernel: request.kernel,
+      kernel: chooseKernel(request.vmm, request.ramBytes, items, request),
       ...(request.initrd === undefined ? {} : { initrd: request.initrd }),
       cmdline: `slicer.hostname=${this.hostname} ${request.cmdline}`,
       volumes: request.volumes,

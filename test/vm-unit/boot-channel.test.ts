@@ -17,10 +17,10 @@ import { hooks, missingPart, openLab, until, untilConsole } from './vm-fixture.t
 const skip = await missingPart();
 const credential = (name: string, value: string | Uint8Array): LaunchRequest['credentials'][number] =>
   ({ name, secret: 'a' as SecretName, value: new Secret(typeof value === 'string' ? Buffer.from(value) : value) });
-const planned = (credentials: LaunchRequest['credentials'], ramBytes: number, machine: MachineType = 'q35') => {
+const planned = (credentials: LaunchRequest['credentials'], ramBytes: number, machine: MachineType = 'q35', hasLowInitrdKernel = false) => {
   const sources = credentials.map(({ name, value }, index) => ({ name, value, secret: `s${index}` as SecretName }));
   return planDelivery({
-    label: 'vm "web-1"', vmm: { hypervisor: 'qemu', machine }, arch: 'x86_64', ramBytes, grant: [], oemStrings: [],
+    label: 'vm "web-1"', vmm: { hypervisor: 'qemu', machine }, arch: 'x86_64', ramBytes, grant: [], oemStrings: [], hasLowInitrdKernel,
     credentials: sources.map(({ name, secret }) => ({ name, secret, trimNewline: false, allowEmpty: false, allowReserved: false })),
   }, new Map(sources.map(({ secret, value }) => [secret, { value }])));
 };
@@ -57,6 +57,33 @@ test('a table that is planned to be full leaves the firmware its memory; past it
   await untilConsole(lab, vms, 'web-1', 'all seen');
   // Five bytes before the strings, a NUL after them.
   assert.equal((await vms.logs('web-1', 2)).content.replaceAll('\r', ''), `${limit + 6}\nall seen\n`);
+  await vms.delete('web-1');
+  await vms.closeKeepingVms();
+  assert.deepEqual(await lab.leftovers(), []);
+});
+
+test('with a kernel whose initramfs lies low a table may be as long as QEMU takes it, and the guest has each byte', { skip }, async (t) => {
+  const lab = await openLab(t);
+  const vms = await lab.open();
+  const { ramBytes } = lab.request;
+  const table = (length: number): LaunchRequest['credentials'] => [credential('n'.repeat(length), randomBytes(48_000))];
+  const problems = (length: number): number => planned(table(length), ramBytes, 'q35', true).problems.length;
+  const { used, limit } = planned(table(1), ramBytes, 'q35', true).budgets.tableBytes as Budget;
+  // One more for what a name of its own length leaves.
+  const rest = credential('rest', new Uint8Array(3 * Math.floor((limit - used - 'io.systemd.credential.binary:rest='.length - 1) / 4)));
+  const [large] = table(1);
+  const credentials = [large as LaunchRequest['credentials'][number], rest];
+  assert.deepEqual(planned(credentials, ramBytes, 'q35', true).problems, []);
+  assert.equal(problems(250), 0);
+  assert.notDeepEqual(planned([...credentials, credential('m', new Uint8Array(3))], ramBytes, 'q35', true).problems, []);
+  const cmdline = `${lab.image.cmdline.replace(/\bquiet\b/, '')} rdinit=/bin/sh -- -c "mount -t sysfs s /sys; mount -t proc p /proc; `
+    + 'strings -n 60000 /sys/firmware/dmi/entries/11-0/raw | cut -d= -f2- | base64 -d | sha256sum; echo all seen; '
+    + 'echo o > /proc/sysrq-trigger; sleep 1000000"';
+  await vms.launch({ ...lab.request, lowInitrdKernel: lab.image.lowInitrdKernel, cmdline, credentials }, hooks);
+  // ACPI is whole: the guest powers its machine off.
+  await until(vms, 'web-1', (vm) => vm?.status === 'stopped');
+  const { content } = await vms.logs('web-1', 0);
+  assert.ok(content.includes(`${createHash('sha256').update(large?.value.reveal() as Uint8Array).digest('hex')}  -`), content);
   await vms.delete('web-1');
   await vms.closeKeepingVms();
   assert.deepEqual(await lab.leftovers(), []);
