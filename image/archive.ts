@@ -17,6 +17,8 @@ const INDEX_VALID_SECONDS = 90 * 24 * 3600;
 export const GUEST_ARCH = 'amd64';
 
 export interface Archive {
+  /** Where it is, without a password. */
+  readonly address: string;
   /** Downloads the newest version of a package into a directory; its path there. */
   fetchPackage(name: string, directory: string): Promise<string>;
   /**
@@ -93,6 +95,7 @@ async function open(suite: string, arch: string): Promise<Archive> {
   await apt('apt-get', ['update']);
 
   return {
+    address: withoutUser(mirror),
     fetchPackage: async (name, directory) => {
       await apt('apt-get', ['download', name], directory);
       return onlyFile(directory, (file) => file.startsWith(`${name}_`) && file.endsWith('.deb'), name);
@@ -150,6 +153,13 @@ export async function machineMirror(aptOptions: readonly string[] = []): Promise
     }
   }
   throw fail('missing_part', `no apt source of this machine has Debian ${codename ?? ''} main`, 'see /etc/apt/sources.list.d');
+}
+
+function withoutUser(address: string): string {
+  const url = new URL(address);
+  url.username = '';
+  url.password = '';
+  return url.href;
 }
 
 async function onlyFile(directory: string, matches: (file: string) => boolean, name: string): Promise<string> {

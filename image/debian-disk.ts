@@ -5,7 +5,7 @@
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fail } from '../src/errors/slicer-error.ts';
-import { GUEST_ARCH, hostArch, openArchive } from './archive.ts';
+import { GUEST_ARCH, hostArch } from './archive.ts';
 import { ensureEntry, findEntry } from './cache.ts';
 import { run } from './command.ts';
 import { DEBIAN_PACKAGES, makeDebianRoot } from './debian-root.ts';
@@ -19,7 +19,7 @@ const DISK = 'disk.raw';
 const LABEL = 'slicer-debian';
 
 /** Changes with what makes the disk out of the packages. */
-const RECIPE = '2';
+const RECIPE = '3';
 
 const SPARE_KIB = 32 * 1024;
 
@@ -39,7 +39,7 @@ export async function ensureDebianDisk(kernel: Kernel, say: (line: string) => vo
     if (await hostArch() !== GUEST_ARCH) throw fail('missing_part', `only a machine of ${GUEST_ARCH} can make the Debian image: its packages run their scripts`);
     const root = join(directory, 'root');
     await mkdir(root);
-    await makeDebianRoot(root, await openArchive(SUITE, GUEST_ARCH), kernel, say);
+    await makeDebianRoot(root, SUITE, kernel, say);
     say('making the file system');
     await makeFileSystem(root, join(directory, DISK));
     await rm(root, { recursive: true });

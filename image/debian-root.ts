@@ -8,7 +8,7 @@
 // the directory as their root, and in process, network, IPC and mount namespaces that end with them.
 import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Archive, unpackPackage } from './archive.ts';
+import { GUEST_ARCH, openArchive, unpackPackage } from './archive.ts';
 import { run } from './command.ts';
 import type { Kernel } from './kernel.ts';
 import { moduleName } from './kernel-modules.ts';
@@ -35,7 +35,8 @@ const ENVIRONMENT = [
 ];
 
 /** Makes the system in an empty directory. `say` gets progress. Throws build_failed. */
-export async function makeDebianRoot(root: string, archive: Archive, kernel: Kernel, say: (line: string) => void): Promise<void> {
+export async function makeDebianRoot(root: string, suite: string, kernel: Kernel, say: (line: string) => void): Promise<void> {
+  const archive = await openArchive(suite, GUEST_ARCH);
   await mkdir(join(root, PACKAGES), { recursive: true });
   await archive.fetchSystem(DEBIAN_PACKAGES, join(root, PACKAGES), say);
   const packages = inOrder((await readdir(join(root, PACKAGES))).filter((name) => name.endsWith('.deb')));
@@ -46,6 +47,9 @@ export async function makeDebianRoot(root: string, archive: Archive, kernel: Ker
   }
   await writeFile(join(root, 'var/lib/dpkg/status'), '');
   await writeFile(join(root, 'etc/dpkg/dpkg.cfg.d/slicer'), WITHOUT.map((name) => `path-exclude=/usr/share/${name}/*\n`).join(''));
+  await writeFile(join(root, 'etc/apt/sources.list.d/debian.sources'), [
+    'Types: deb', `URIs: ${archive.address}`, `Suites: ${suite}`, 'Components: main', 'Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg', '',
+  ].join('\n'));
   for (const [name, numbers] of Object.entries(DEVICES)) await run('mknod', ['-m', '666', join(root, 'dev', name), 'c', ...numbers]);
 
   const onLine = (line: string): void => {
