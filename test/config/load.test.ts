@@ -21,11 +21,12 @@ config:
       vcpu: 4
       ram_gb: 2
       userdata_file: setup.sh
+      machine: microvm
       network: user
       secrets: [api-key, tls.key, api-key]
       tags: [blue, front, blue]
       credentials:
-        - {name: API_KEY, secret: api-key, trimNewline: true}
+        - {name: API_KEY, secret: api-key, trimNewline: true, deliver: both}
         - {name: login.motd, secret: motd, allowEmpty: true, allowReserved: true}
     - name: 1db
       ram_mb: 64
@@ -34,7 +35,7 @@ config:
       userdata: |
         #!/bin/sh
         true
-    - {name: a, ram_bytes: 134217728, secrets: all, image: ~/mine.cpio}
+    - {name: a, ram_bytes: 134217728, secrets: all, image: ~/mine.cpio, hypervisor: cloud-hypervisor}
   api:
     port: 9000
     bind_address: ./api.sock
@@ -52,23 +53,23 @@ test('a full configuration is resolved: bytes, absolute paths, no doubles', () =
       {
         name: 'web', count: 2, vcpu: 4, ramBytes: 2 * 1024 ** 3, userdata: '#!/bin/sh\necho ü\n',
         image: { kind: 'initrd', path: '/srv/images/own.cpio' }, kernelFile: '/boot/vmlinuz',
-        network: 'user', secrets: ['api-key', 'tls.key'], tags: ['blue', 'front'],
+        vmm: { hypervisor: 'qemu', machine: 'microvm' }, network: 'user', secrets: ['api-key', 'tls.key'], tags: ['blue', 'front'],
         credentials: [
-          { name: 'API_KEY', secret: 'api-key', trimNewline: true, allowEmpty: false, allowReserved: false },
+          { name: 'API_KEY', secret: 'api-key', trimNewline: true, allowEmpty: false, allowReserved: false, deliver: 'both' },
           { name: 'login.motd', secret: 'motd', trimNewline: false, allowEmpty: true, allowReserved: true },
         ],
       },
       {
         name: '1db', count: 0, vcpu: 1, ramBytes: 64 * 1024 ** 2, userdata: '#!/bin/sh\ntrue\n', image: { kind: 'tiny' },
-        kernelFile: undefined, network: 'none', secrets: [], credentials: [], tags: [],
+        kernelFile: undefined, vmm: { hypervisor: 'qemu', machine: 'q35' }, network: 'none', secrets: [], credentials: [], tags: [],
       },
       {
         name: 'a', count: 0, vcpu: 1, ramBytes: 134217728, userdata: undefined,
-        image: { kind: 'initrd', path: '/home/op/mine.cpio' }, kernelFile: '/boot/vmlinuz', network: 'none', secrets: 'all', credentials: [], tags: [],
+        image: { kind: 'initrd', path: '/home/op/mine.cpio' }, kernelFile: '/boot/vmlinuz',
+        vmm: { hypervisor: 'cloud-hypervisor', machine: 'q35' }, network: 'none', secrets: 'all', credentials: [], tags: [],
       },
     ],
     secretsDir: '/srv/secrets',
-    hypervisor: 'qemu',
     api: {
       tcp: { address: '127.0.0.1', port: 9000 },
       unix: { path: '/srv/api.sock', group: '1000' },
@@ -81,10 +82,9 @@ test('what is left out has a default', () => {
   assert.deepEqual(parse(group('')), {
     hostGroups: [{
       name: 'web', count: 0, vcpu: 1, ramBytes: 1024 ** 3, userdata: undefined, image: { kind: 'tiny' }, kernelFile: undefined,
-      network: 'none', secrets: 'all', credentials: [], tags: [],
+      vmm: { hypervisor: 'qemu', machine: 'q35' }, network: 'none', secrets: 'all', credentials: [], tags: [],
     }],
     secretsDir: '/srv/.secrets',
-    hypervisor: 'qemu',
     api: {
       tcp: undefined,
       unix: { path: '/srv/slicer.sock', group: undefined },
@@ -113,7 +113,7 @@ test('every problem of a file is shown at once, with line and column, in the ord
   - {name: a, ram_gb: 1}
   - {name: a, ram_gb: "4", vcpu:, count: 1.5}
   github_user: somebody
-  hypervisor: firecracker
+  hypervisor: xen
   kernel_file: ./none
   port: 80
   api:
@@ -130,9 +130,9 @@ other: 1
     '7:13: config.host_groups[0].ram_mb: expected an integer of 64 to 4194304, got 5',
     '8:18: config.host_groups[0].secrets[1]: expected the name of a secret: 1 to 253 of A-Z a-z 0-9 . _ -, not beginning with a dot',
     '10:7: config.host_groups[0].network: expected none or user, got a map; the networks of Slicer with a bridge or isolated are not supported by this version',
-    '11:12: config.host_groups[0].image: expected tiny or the path of an initramfs that begins with / or ./, got "ghcr.io/somebody/image:latest"',
+    '11:12: config.host_groups[0].image: expected tiny, debian, or the path of an initramfs that begins with / or ./, got "ghcr.io/somebody/image:latest"',
     '12:5: config.host_groups[0].tagz: is no key of a host group; did you mean "tags"',
-    '13:5: config.host_groups[0].colour: is no key of a host group; expected one of name, count, vcpu, ram_gb, ram_mb, ram_bytes, userdata, userdata_file, image, network, secrets, tags, credentials',
+    '13:5: config.host_groups[0].colour: is no key of a host group; expected one of name, count, vcpu, ram_gb, ram_mb, ram_bytes, userdata, userdata_file, image, hypervisor, machine, network, secrets, tags, credentials',
     '14:20: config.host_groups[0].userdata_file: "/srv/none.sh" does not exist',
     '15:4: config.host_groups[1]: expected a host group: a map with name, vcpu and ram_gb, got nothing',
     '16:5: config.host_groups[2].name: is missing; expected a name of 1 to 53 of a-z 0-9 -, not beginning or ending with -',
@@ -143,7 +143,7 @@ other: 1
     '18:33: config.host_groups[4].vcpu: expected an integer of 1 to 255, got nothing',
     '18:42: config.host_groups[4].count: expected an integer of 0 to 1000, got 1.5',
     '19:3: config.github_user: is a key of Slicer that this version does not support',
-    '20:15: config.hypervisor: expected qemu, the one that this version supports, got "firecracker"',
+    '20:15: config.hypervisor: expected one of qemu, cloud-hypervisor, firecracker, got "xen"',
     '21:16: config.kernel_file: "/srv/none" does not exist',
     '22:3: config.port: is a key of config.api, not of config',
     '24:11: config.api.port: expected an integer of 1 to 65535, got 80800',
@@ -210,8 +210,14 @@ const GROUP_CASES: readonly [string, string[]][] = [
   ['credentials: [api-key]', ['.credentials[0]: expected a credential: a map with name and secret']],
   ['credentials: [{name: A}]', ['.credentials[0].secret: expected the name of a secret: 1 to 253 of A-Z a-z 0-9 . _ -, not beginning with a dot']],
   ['credentials: [{name: 1, secret: a}]', ['.credentials[0].name: expected the name of a credential']],
-  ['credentials: [{name: A, secret: a, trim: true}]', ['.credentials[0].trim: is no key of a credential; expected one of name, secret, trimNewline, allowEmpty, allowReserved']],
+  ['credentials: [{name: A, secret: a, trim: true}]', ['.credentials[0].trim: is no key of a credential; expected one of name, secret, trimNewline, allowEmpty, allowReserved, deliver']],
   ['credentials: [{name: A, secret: a, trimNewline: 1}]', ['.credentials[0].trimNewline: expected true or false, got 1']],
+  ['credentials: [{name: A, secret: a, deliver: boot}, {name: B, secret: a, deliver: live}]', []],
+  ['credentials: [{name: A, secret: a, deliver: canary}]', ['.credentials[0].deliver: expected one of boot, live, both']],
+  ['hypervisor: firecracker', []],
+  ['hypervisor: xen', ['.hypervisor: expected one of qemu, cloud-hypervisor, firecracker, got "xen"']],
+  ['machine: microvm', []],
+  ['machine: pc', ['.machine: expected one of q35, microvm, got "pc"']],
   ['credentials: [{name: a/b, secret: a}, {name: A, secret: a}, {name: A, secret: b}, {name: ssh.x, secret: c}, {name: ssh.y, secret: c, allowReserved: true}]', [
     '.credentials[0].name: the name of 3 bytes that secret "a" is to have as a credential must be a file name of 1 to 255 printable ASCII characters without ":" and "="',
     '.credentials[2].name: credential "A" is there twice, for secrets "a" and "b"; systemd takes the first and drops the other in silence',
@@ -220,7 +226,8 @@ const GROUP_CASES: readonly [string, string[]][] = [
   ['secret: api-key', ['.secret: is no key of a host group; did you mean "secrets"']],
   ['network: bridge', ['.network: expected none or user, got "bridge"']],
   ['image: tiny', []],
-  ['image: own', ['.image: expected tiny or the path of an initramfs that begins with / or ./, got "own"']],
+  ['image: debian', []],
+  ['image: own', ['.image: expected tiny, debian, or the path of an initramfs that begins with / or ./, got "own"']],
   ['image: ../own', ['.image: "/own" does not exist']],
   ['tags: [""]', ['.tags[0]: expected a tag of 1 to 128 printable characters, got ""']],
   ['tags: web', ['.tags: expected a list of at most 64 tags, got "web"']],
@@ -238,6 +245,20 @@ for (const [line, messages] of GROUP_CASES) {
   });
 }
 
+test('what is QEMU\'s alone is refused by name for a group on another hypervisor, its own or that of the file', () => {
+  for (const hypervisor of ['cloud-hypervisor', 'firecracker']) {
+    const problems = [
+      `machine: is QEMU's, and hypervisor is ${hypervisor}; leave it out`,
+      `network: user is QEMU's own network stack, and hypervisor is ${hypervisor}; say none, or hypervisor: qemu`,
+    ];
+    const wishes = 'machine: q35\n      network: user';
+    assert.deepEqual(groupProblems(`hypervisor: ${hypervisor}\n      ${wishes}`), problems.map((problem) => `.${problem}`));
+    assert.deepEqual(problemsOf(`${group(wishes)}  hypervisor: ${hypervisor}\n`).map(({ message }) => message.replace(/^.*host_groups\[0\]\./, '')), problems);
+    assert.equal(parse(`${group(`hypervisor: qemu\n      ${wishes}`)}  hypervisor: ${hypervisor}\n`).hostGroups[0]?.vmm.hypervisor, 'qemu');
+    assert.deepEqual(parse(`${group('')}  hypervisor: ${hypervisor}\n`).hostGroups[0]?.vmm, { hypervisor, machine: 'q35' });
+  }
+});
+
 test('a script may come from one place only, and must be UTF-8', () => {
   assert.deepEqual(groupProblems('userdata: a\n      userdata_file: b', filesOf({ '/srv/b': '' })), [
     '.userdata_file: expected one of userdata, userdata_file, got userdata too',
@@ -248,7 +269,7 @@ test('a script may come from one place only, and must be UTF-8', () => {
 test('a kernel of one\'s own that no host group would boot is refused', () => {
   const text = `${group('')}  kernel_file: /boot/vmlinuz\n`;
   assert.deepEqual(problemsOf(text, filesOf({ '/boot/vmlinuz': '' })).map(({ message }) => message), [
-    'slicer.yaml:6:3: config.kernel_file: is for images of one\'s own; every host group has tiny, which has a kernel',
+    'slicer.yaml:6:3: config.kernel_file: is for images of one\'s own; every host group has one of Slicer\'s, which has a kernel',
   ]);
 });
 
