@@ -31,6 +31,9 @@ const guestError = z
 export const vmSecret = z
   .object({
     name: z.string(),
+    credential: z.string().optional().openapi({
+      description: 'The systemd credential that the secret is in the guest; absent for its file. A secret that is both is listed twice',
+    }),
     state: z.enum(['current', 'pending', 'failed']).openapi({
       description: 'current: the newest value is in the guest; pending: on its way; failed: the guest said why',
     }),

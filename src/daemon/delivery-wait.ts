@@ -7,17 +7,17 @@ import type { LiveVms } from './live-vms.ts';
 
 /**
  * To be called before the change. The result takes the counter that the store has with it, and resolves
- * when every running VM that is granted the secret holds all changes up to there, has reported a fault of
- * this secret, or `waitMs` have passed.
+ * when every running VM that gets the secret holds all changes up to there, has reported a fault of this
+ * secret in any form, or `waitMs` have passed.
  */
 export function watchDelivery(live: LiveVms, name: SecretName, waitMs: number): (counter: number) => Promise<Delivery> {
   // What was reported before the change says nothing of it.
-  const before = new Map(live.granted(name).map((served) => [served.live, faultOf(served.live, name)]));
+  const before = new Map(live.getting(name).map((served) => [served.live, faultsOf(served.live, name)]));
   return async (counter) => {
     const timeout = new AbortController();
     const timer = setTimeout(() => timeout.abort(), waitMs);
-    const held = await Promise.all(live.granted(name).map(async ({ vm, live: served }) => ({
-      hostname: vm.hostname, holds: await holds(served, name, counter, before.get(served), timeout.signal),
+    const held = await Promise.all(live.getting(name).map(async ({ vm, live: served }) => ({
+      hostname: vm.hostname, holds: await holds(served, name, counter, before.get(served) ?? [], timeout.signal),
     })));
     clearTimeout(timer);
     return {
@@ -32,14 +32,13 @@ async function holds(
   live: LiveVm,
   name: SecretName,
   counter: number,
-  before: ReportedError | undefined,
+  before: readonly ReportedError[],
   timeout: AbortSignal,
 ): Promise<boolean> {
   const given = new AbortController();
   const giveUp = (): void => given.abort();
   const check = (): void => {
-    const fault = faultOf(live, name);
-    if (fault !== undefined && fault !== before) giveUp();
+    if (faultsOf(live, name).some((fault) => !before.includes(fault))) giveUp();
   };
   const stop = live.onStatus(check);
   timeout.addEventListener('abort', giveUp);
@@ -55,5 +54,5 @@ async function holds(
   }
 }
 
-const faultOf = (live: LiveVm, name: SecretName): ReportedError | undefined =>
-  live.status().deliveries.find((delivery) => delivery.name === name)?.error;
+const faultsOf = (live: LiveVm, name: SecretName): ReportedError[] =>
+  live.status().deliveries.flatMap((delivery) => (delivery.name === name && delivery.error !== undefined ? [delivery.error] : []));

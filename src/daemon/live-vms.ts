@@ -1,8 +1,8 @@
 // One live channel for each VM that runs: begun before its VMM starts or when it is adopted, ended with it.
 import type { LiveDependencies } from '../live/dependencies.ts';
-import type { LiveVm } from '../live/contract.ts';
+import type { LiveCredential, LiveVm } from '../live/contract.ts';
 import { startLiveVm } from '../live/live-vm.ts';
-import { isGranted } from '../secret/grant.ts';
+import { isInScope } from '../live/scope.ts';
 import type { SecretName } from '../secret/name.ts';
 import type { Store } from '../store/store.ts';
 import type { Vm, Vms } from '../vm/contract.ts';
@@ -66,11 +66,12 @@ export class LiveVms {
     return this.#live.get(hostname);
   }
 
-  /** The running VMs that are granted a secret. */
-  granted(name: SecretName): ServedVm[] {
+  /** The running VMs that get a secret over their live channel, as a file, as a credential or both. */
+  getting(name: SecretName): ServedVm[] {
     return this.#vms.list().flatMap((vm) => {
       const live = this.#live.get(vm.hostname);
-      return live !== undefined && vm.status === 'running' && isGranted(vm.grant, name) ? [{ vm, live }] : [];
+      const gets = isInScope({ grant: vm.grant, credentials: liveCredentialsOf(vm) }, name);
+      return live !== undefined && vm.status === 'running' && gets ? [{ vm, live }] : [];
     });
   }
 
@@ -90,7 +91,7 @@ export class LiveVms {
     const { hostname, grant, vsockPath } = vm;
     const { bootToken, userdata } = await this.#vms.guestMaterial(hostname);
     return startLiveVm(this.#store, {
-      hostname, vsockPath, grant,
+      hostname, vsockPath, grant, credentials: liveCredentialsOf(vm),
       ...(bootToken === undefined ? {} : { bootToken }),
       ...(userdata === undefined ? {} : { userdata }),
       onUserdataClaimed: () => this.#vms.userdataClaimed(hostname),
@@ -101,5 +102,7 @@ export class LiveVms {
     }, this.#dependencies);
   }
 }
+
+const liveCredentialsOf = (vm: Vm): readonly LiveCredential[] => (vm.kind === 'launched' ? vm.liveCredentials : []);
 
 const hasEnded = ({ status }: Vm): boolean => status === 'stopped' || status === 'failed';
