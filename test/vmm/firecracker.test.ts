@@ -1,19 +1,14 @@
 import assert from 'node:assert/strict';
-import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { request, type IncomingMessage } from 'node:http';
-import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { text } from 'node:stream/consumers';
 import { test, type TestContext } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
 import type { VmmControl, VmSpec } from '../../src/vmm/contract.ts';
 import { firecrackerConfig, firecrackerRequests } from '../../src/vmm/firecracker-config.ts';
 import { firecrackerVmm } from '../../src/vmm/firecracker.ts';
 import { fakeFirecracker, type FakeOptions, type Misbehaviour } from './fake-firecracker.ts';
 import * as schemas from './fake-firecracker-schemas.ts';
+import { assertRefusals, runFirecracker, type RunningFirecracker } from './running-firecracker.ts';
 
 const MIB = 1024 * 1024;
 const ADDED = 'reboot=k i8042.noaux i8042.nomux i8042.dumbkbd';
@@ -133,13 +128,8 @@ test('what is lacking is told all at once, and what is at a limit is taken', () 
   assert.deepEqual(vmm.problems({ ...full, cpus: 32, cmdline: cmdlineOf(ROOM) }), []);
 });
 
-interface Lab {
-  readonly directory: string;
+interface Lab extends RunningFirecracker {
   readonly spec: VmSpec;
-  readonly process: ChildProcess;
-  readonly output: () => string;
-  /** Resolves with the exit code. */
-  readonly ended: Promise<number | null>;
 }
 
 /** A Firecracker that runs, started as the driver plans it. */
@@ -156,30 +146,7 @@ async function start(t: TestContext, options: FakeOptions = {}): Promise<Lab> {
     volumes: [{ path: file('root.raw'), readOnly: true }],
     sockets: { vsock: join(directory, 'vm.vsock'), vhost: join(directory, 'vhost.sock'), control: join(directory, 'control.sock') },
   };
-  const [plan] = firecrackerVmm(fakeFirecracker(directory, options)).plan(spec);
-  const process = spawn(plan!.program, plan!.argv, { stdio: ['ignore', 'pipe', 'pipe'], env: {} });
-  let output = '';
-  process.stdout.on('data', (chunk) => (output += String(chunk)));
-  process.stderr.on('data', (chunk) => (output += String(chunk)));
-  const ended = once(process, 'close').then(([code]) => code as number | null);
-  t.after(async () => {
-    process.kill('SIGKILL');
-    await ended;
-    rmSync(directory, { recursive: true });
-  });
-  await untilListening(spec.sockets.control);
-  return { directory, spec, process, output: () => output, ended };
-}
-
-/** Its socket is there before anybody listens on it, of which no event tells. */
-async function untilListening(path: string): Promise<void> {
-  for (;;) {
-    const socket = connect(path);
-    const listens = await once(socket, 'connect').then(() => true, () => false);
-    socket.destroy();
-    if (listens) return;
-    await delay(5);
-  }
+  return { spec, ...await runFirecracker(t, fakeFirecracker(directory, options), spec, directory) };
 }
 
 const boot = ({ spec }: Lab, signal = forever): Promise<VmmControl> => vmm.boot(spec, [], signal);
@@ -266,28 +233,5 @@ for (const [how, message] of [
 
 test('the fake refuses what Firecracker refuses', async (t) => {
   const { spec } = await start(t);
-  const put = async (path: string, body: string): Promise<[number, string]> => {
-    const incoming = await new Promise<IncomingMessage>((resolve, reject) => {
-      const headers = { 'Content-Length': Buffer.byteLength(body) };
-      request({ socketPath: spec.sockets.control, method: 'PUT', path, headers, agent: false }, resolve).on('error', reject).end(body);
-    });
-    return [incoming.statusCode as number, await text(incoming)];
-  };
-  const fault = (status: number, message: RegExp, [got, said]: [number, string]): void => {
-    assert.equal(got, status);
-    assert.match(said, message);
-  };
-  fault(400, /unknown field `x`/, await put('/machine-config', '{"vcpu_count":1,"mem_size_mib":1,"x":1}'));
-  fault(400, /unknown field `x`/, await put('/vsock', '{"guest_cid":3,"uds_path":"/a","x":1}'));
-  fault(400, /Empty PUT/, await put('/entropy', ''));
-  fault(400, /deserializing/, await put('/entropy', '{'));
-  fault(400, /Invalid request method and\/or path: PUT nothing/, await put('/nothing', '{}'));
-  fault(400, /does not match/, await put('/drives/a', '{"drive_id":"b","is_root_device":false}'));
-  fault(400, /alphanumeric/, await put('/drives/a-b', '{"drive_id":"a-b","is_root_device":false}'));
-  fault(400, /less than 32/, await put('/machine-config', '{"vcpu_count":33,"mem_size_mib":1}'));
-  fault(400, /without kernel/, await put('/actions', '{"action_type":"InstanceStart"}'));
-  fault(400, /not supported before/, await put('/actions', '{"action_type":"SendCtrlAltDel"}'));
-  fault(400, /too large/, await put('/balloon', '{"amount_mib":129,"deflate_on_oom":false}'));
-  fault(204, /^$/, await put('/entropy', `{}${' '.repeat(51_198)}`));
-  fault(400, /size 51201 is larger than the limit of 51200/, await put('/entropy', `{}${' '.repeat(51_199)}`));
+  await assertRefusals(spec.sockets.control);
 });
