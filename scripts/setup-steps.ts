@@ -1,15 +1,15 @@
 // The steps from a fresh machine to one where a VM can be launched. What can be done side by side is: the
 // agents keep the processors busy while the packages of the guest are fetched.
 import { ensureBusybox } from '../image/busybox.ts';
+import { ensureDebianImage } from '../image/debian.ts';
 import { ensureKernel } from '../image/kernel.ts';
 import { ensureMachine, type Purpose } from '../image/machine.ts';
 import { ensureTinyImage } from '../image/tiny.ts';
-import type { GuestImage } from '../image/guest-images.ts';
 import { ensureVhostDeviceVsock } from '../image/vhost-device-vsock.ts';
 import { buildAgents, buildBundle } from './build-steps.ts';
 import { allSteps, type Stages } from './stage.ts';
 
-export async function setUp(stages: Stages, purposes: readonly Purpose[]): Promise<GuestImage> {
+export async function setUp(stages: Stages, purposes: readonly Purpose[]): Promise<void> {
   await stages.run('packages of this machine', (say) => ensureMachine(purposes, say));
   await allSteps([
     stages.run('bundle', buildBundle),
@@ -18,5 +18,6 @@ export async function setUp(stages: Stages, purposes: readonly Purpose[]): Promi
     stages.run('busybox', ensureBusybox),
     stages.run('vhost-device-vsock', ensureVhostDeviceVsock),
   ]);
-  return stages.run('guest image', ensureTinyImage);
+  await stages.run('guest image', ensureTinyImage);
+  if (purposes.includes('debian')) await stages.run('Debian guest image', ensureDebianImage);
 }

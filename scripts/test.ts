@@ -10,7 +10,7 @@ import { runTests } from './test-run.ts';
 
 const LONG = 'test/long/';
 /** Tests that boot VMs take the whole machine: one file at a time, after all others. */
-const WITH_VMS = ['test/vm/', 'test/vm-unit/', 'test/image/tiny.test.ts', LONG];
+const WITH_VMS = ['test/vm/', 'test/vm-unit/', 'test/image/tiny.test.ts', 'test/image/debian.test.ts', LONG];
 const FILE_TIMEOUT_MS = 6 * 60 * 1000;
 const LONG_FILE_TIMEOUT_MS = 10 * FILE_TIMEOUT_MS;
 

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { findCommand } from '../../image/command.ts';
-import { findTinyImage } from '../../image/tiny.ts';
+import { findGuestImage, type ImageName } from '../../image/guest-images.ts';
 import { findVhostDeviceVsock } from '../../image/vhost-device-vsock.ts';
 import { SlicerError } from '../../src/errors/slicer-error.ts';
 
@@ -22,7 +22,7 @@ async function missingPart(): Promise<string | false> {
   if (findCommand('qemu-system-x86_64') === undefined) return 'qemu-system-x86_64 is missing: apt-get install qemu-system-x86';
   try {
     findVhostDeviceVsock();
-    await findTinyImage();
+    await findGuestImage(image);
     return false;
   } catch (error) {
     if (!(error instanceof SlicerError)) throw error;
