@@ -51,8 +51,10 @@ $ slicer up --keep-vm
 
 transcript('new prints a configuration that check takes', `
 $ slicer new web --count=2 > slicer.yaml
-$ slicer check slicer.yaml 2>/dev/null
+$ slicer check slicer.yaml 2>/dev/null | head -3
 slicer.yaml: no problems; host groups: web
+
+host group "web" on QEMU q35
 $ rm slicer.yaml
 $ slicer new -- -web
 ! slicer: error: expected for GROUP a name of 1 to 53 of a-z 0-9 -, not beginning or ending with -
