@@ -12,6 +12,9 @@ export const ROOT = join(import.meta.dirname, '..', '..');
 /** The part that is missing and how to get it, in one line; false when all are there. */
 export const MISSING_PART: string | false = await missingPart();
 
+/** The same for tests of the Debian image. */
+export const MISSING_DEBIAN: string | false = MISSING_PART || await missingImage('debian');
+
 /** The same for tests that compile a program for the guest. */
 export const MISSING_COMPILER: string | false =
   MISSING_PART || (findCommand('gcc') === undefined ? 'gcc is missing: apt-get install gcc libc6-dev' : false);
@@ -22,10 +25,17 @@ async function missingPart(): Promise<string | false> {
   if (findCommand('qemu-system-x86_64') === undefined) return 'qemu-system-x86_64 is missing: apt-get install qemu-system-x86';
   try {
     findVhostDeviceVsock();
-    await findGuestImage(image);
-    return false;
   } catch (error) {
-    if (!(error instanceof SlicerError)) throw error;
-    return error.problems.map(({ message, hint }) => (hint === undefined ? message : `${message}: ${hint}`)).join('; ');
+    return whatIsMissing(error);
   }
+  return missingImage('tiny');
+}
+
+async function missingImage(name: ImageName): Promise<string | false> {
+  return findGuestImage(name).then(() => false, whatIsMissing);
+}
+
+function whatIsMissing(error: unknown): string {
+  if (!(error instanceof SlicerError)) throw error;
+  return error.problems.map(({ message, hint }) => (hint === undefined ? message : `${message}: ${hint}`)).join('; ');
 }
