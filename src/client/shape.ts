@@ -69,6 +69,6 @@ const isGuestError = shape<VmSecrets['errors'][number]>({ code: isString, messag
 export const isVmSecrets = shape<VmSecrets>({
   hostname: isString, connected: isBoolean, synced: isBoolean, errors: listOf(isGuestError),
   secrets: listOf(shape<VmSecret>({
-    name: isString, state: oneOf('current', 'pending', 'failed'), since: optional(isString), error: optional(isGuestError),
+    name: isString, credential: optional(isString), state: oneOf('current', 'pending', 'failed'), since: optional(isString), error: optional(isGuestError),
   })),
 });

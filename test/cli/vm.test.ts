@@ -192,6 +192,7 @@ test('secrets of VMs are shown with state, since when, or the guest\'s error', a
       hostname: 'web-1', connected: true, synced: true, errors: [],
       secrets: [
         { name: 'api-key', state: 'current', since: '2025-12-08T11:12:00.000Z' },
+        { name: 'api-key', credential: 'app.key', state: 'pending' },
         { name: 'tls-key', state: 'failed', error: { code: 'ENOSPC', message: 'no space left' } },
       ],
     },
@@ -200,11 +201,12 @@ test('secrets of VMs are shown with state, since when, or the guest\'s error', a
   assert.deepEqual(await run('slicer vm secrets'), {
     code: 0,
     stdout: Buffer.from([
-      'HOSTNAME  SECRET   STATE    SINCE                     ERROR',
-      '--------  ------   -----    -----                     -----',
-      'web-1     api-key  current  2025-12-08T11:12:00.000Z  -',
-      'web-1     tls-key  failed   -                         ENOSPC: no space left',
-      'web-2     api-key  pending  -                         -', '',
+      'HOSTNAME  SECRET                        STATE    SINCE                     ERROR',
+      '--------  ------                        -----    -----                     -----',
+      'web-1     api-key                       current  2025-12-08T11:12:00.000Z  -',
+      'web-1     api-key (credential app.key)  pending  -                         -',
+      'web-1     tls-key                       failed   -                         ENOSPC: no space left',
+      'web-2     api-key                       pending  -                         -', '',
     ].join('\n')),
     stderr: 'slicer: warning: the agent of vm web-2 is not connected\nslicer: warning: vm web-2: protocol: odd\n',
   });

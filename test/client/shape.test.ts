@@ -30,7 +30,7 @@ const cases: readonly [string, z.ZodType, (value: unknown) => boolean, Record<st
   ['health', vmHealth, shape.isVmHealth, { hostname: 'a', agent_uptime: 1, agent_version: '1', system_uptime: 1, userdata_ran: true }],
   ['vm secrets', vmSecrets, shape.isVmSecrets, {
     hostname: 'a', connected: true, synced: true, errors: [error],
-    secrets: [{ name: 'a', state: 'failed', since: TIME, error }, { name: 'b', state: 'pending' }],
+    secrets: [{ name: 'a', state: 'failed', since: TIME, error }, { name: 'b', credential: 'c', state: 'pending' }],
   }],
 ];
 

@@ -31,8 +31,8 @@ export function configure(command: Command, context: Context): void {
 }
 
 function rowsOf({ hostname, secrets }: VmSecrets): string[][] {
-  return secrets.map(({ name, state, since = '', error }) => [
-    hostname, name, state, since, error === undefined ? '' : `${error.code}: ${error.message}`,
+  return secrets.map(({ name, credential, state, since = '', error }) => [
+    hostname, credential === undefined ? name : `${name} (credential ${credential})`, state, since, error === undefined ? '' : `${error.code}: ${error.message}`,
   ]);
 }
 
