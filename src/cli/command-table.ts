@@ -20,6 +20,7 @@ export const GROUPS: Readonly<Record<string, string>> = {
 export const COMMANDS: readonly CommandEntry[] = [
   { words: ['new'], summary: 'print a commented configuration', load: () => import('./commands/new.ts') },
   { words: ['up'], summary: 'run the daemon', load: () => import('./commands/up.ts') },
+  { words: ['run'], summary: 'run one VM in the foreground, with no daemon', load: () => import('./commands/run.ts') },
   { words: ['check'], summary: 'check a configuration', load: () => import('./commands/check.ts') },
   { words: ['explain'], summary: 'show which secret reaches a VM over which channel', load: () => import('./commands/explain.ts') },
   { words: ['secret', 'create'], summary: 'create a secret', load: () => import('./commands/secret-create.ts') },

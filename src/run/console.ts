@@ -20,6 +20,8 @@ const BACKLOG_MAX_BYTES = 1024 * 1024;
 const TAIL_MAX_LENGTH = 8 * 1024;
 
 export interface ForegroundConsole extends VmConsole {
+  /** From now on what the VMM says is not shown: it complains of its devices while all of it is being ended. */
+  silenceVmm(): void;
   /** Resolves when all processes have closed their ends. */
   ended(): Promise<void>;
 }
@@ -28,8 +30,10 @@ export function foregroundConsole({ stdout, stderr, clean, warn }: ConsoleOutput
   const ends: Promise<void>[] = [];
   let tail = '';
   let dropped = 0;
+  let isSilent = false;
 
   const put = (target: ConsoleOutput['stdout'], text: string): void => {
+    if (isSilent && target === stderr) return;
     tail = (tail + text).slice(-TAIL_MAX_LENGTH);
     if (target.writableLength > BACKLOG_MAX_BYTES) {
       dropped += text.length;
@@ -66,6 +70,9 @@ export function foregroundConsole({ stdout, stderr, clean, warn }: ConsoleOutput
     },
     release: () => undefined,
     lastLines: async (count) => tail.split('\n').map((line) => line.replace(/\r+$/, '')).filter((line) => line !== '').slice(-count),
+    silenceVmm: () => {
+      isSilent = true;
+    },
     ended: async () => void await Promise.all(ends),
   };
 }

@@ -1,0 +1,71 @@
+// Runs one VM in the foreground, with no daemon: by hand, or as a systemd service.
+import type { Command } from 'commander';
+import { formatDurationMs } from '../../api/duration.ts';
+import type { RunFile } from '../../config/run-file.ts';
+import { loadRunFile } from '../../config/run-file-load.ts';
+import { fail } from '../../errors/slicer-error.ts';
+import { runVm } from '../../run/run.ts';
+import type { RunEnd, StopRequests } from '../../run/vm-end.ts';
+import { keepProcessPrivate } from '../../vm/private-process.ts';
+import type { Context } from '../context.ts';
+import { durationMs } from '../option-values.ts';
+import { say, warn } from '../output.ts';
+import { escapeLines } from '../terminal-text.ts';
+
+/** Below the 90 s that systemd waits for a service unless told otherwise. */
+const DEFAULT_GRACE_MS = 75_000;
+
+const EXAMPLES = `
+The guest's console goes to stdout. Secrets are read once, from $CREDENTIALS_DIRECTORY or the paths
+that FILE names. SIGTERM and Ctrl-C press the guest's power button; a second one ends it at once.
+With $NOTIFY_SOCKET (Type=notify, NotifyAccess=all) the service is ready when the guest is.
+
+Exit codes: 0 the guest powered off, by itself or when asked to; 8 its VMM died; 9 it had to be
+ended by force; others mean that it was not started.
+
+Examples:
+  $ slicer check db.yaml && slicer run db.yaml
+  $ slicer run --stop-grace=2m db.yaml`;
+
+export function configure(command: Command, context: Context): void {
+  command
+    .argument('<file>', 'the VM, as YAML or JSON')
+    .option('--stop-grace <duration>', `how long the guest may take to power off; 0s: it is not asked (default: ${formatDurationMs(DEFAULT_GRACE_MS)}, and 0s with image: tiny)`, durationMs('--stop-grace'))
+    .addHelpText('after', EXAMPLES)
+    .action(async (path: string, { stopGrace }: { stopGrace?: number }) => {
+      const stop = stopRequests();
+      const file = loadRunFile(path);
+      await keepProcessPrivate(context.env['PATH'] ?? '');
+      const end = await runVm(file, stopGrace ?? graceOf(file), {
+        env: context.env,
+        uid: (process.geteuid as () => number)(),
+        stop,
+        console: { stdout: unbreakable(context.stdout), stderr: unbreakable(context.stderr), clean: escapeLines },
+        say: (fact) => say(context, fact),
+        warn: (fact) => warn(context, fact),
+      });
+      tell(context, file.name, end);
+    });
+}
+
+/** The tiny image has nothing to save, and nobody in it who would hear. */
+const graceOf = ({ boot }: RunFile): number => (boot.kind === 'image' && boot.image === 'tiny' ? 0 : DEFAULT_GRACE_MS);
+
+function tell(context: Context, name: string, { kind, reason }: RunEnd): void {
+  if (kind === 'failed') throw fail('vm_failed', `vm "${name}" failed: ${reason}`);
+  if (kind === 'forced') throw fail('vm_forced', `vm "${name}" did not end well: ${reason}`, 'give it more time: --stop-grace');
+  say(context, `vm ${name} ended: ${reason}`);
+}
+
+function stopRequests(): StopRequests {
+  const [asked, insisted] = [new AbortController(), new AbortController()];
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
+    process.on(signal, () => (asked.signal.aborted ? insisted : asked).abort());
+  }
+  return { asked: asked.signal, insisted: insisted.signal };
+}
+
+/** A reader of the console that goes away is not the VM's end. */
+function unbreakable(stream: NodeJS.WritableStream): NodeJS.WriteStream {
+  return stream.removeAllListeners('error').on('error', () => undefined) as NodeJS.WriteStream;
+}

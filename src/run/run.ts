@@ -1,0 +1,163 @@
+// One VM in the foreground, from its file to its end, with no daemon:
+//
+//   1. everything is looked at and the secrets are read (preparation.ts); nothing is there yet that could be left
+//   2. the VM's directory is claimed, and missing disks are made
+//   3. the live channel and the notification socket listen
+//   4. the VM's processes start; from here on they end with this one, whatever ends it
+//   5. it is waited for: the guest powers off, somebody asks for the end, or a process of the VM dies
+//   6. everything goes, in the reverse order
+import { randomBytes } from 'node:crypto';
+import { rm } from 'node:fs/promises';
+import type { RunFile } from '../config/run-file.ts';
+import { encodeBootItems } from '../delivery/boot-items.ts';
+import { BOOT_TOKEN_CREDENTIAL, HOST_PORT_CREDENTIAL } from '../delivery/credential.ts';
+import { credentialValue, type SystemCredential } from '../delivery/oem-strings.ts';
+import { fail, throwIfAny } from '../errors/slicer-error.ts';
+import { Archives } from '../live/archives.ts';
+import type { LiveVm } from '../live/contract.ts';
+import { randomHex } from '../live/dependencies.ts';
+import { fixedSecrets } from '../live/fixed-secrets.ts';
+import { LIVE_LIMITS } from '../live/limits.ts';
+import { startLiveVm } from '../live/live-vm.ts';
+import { Secret } from '../secret/secret.ts';
+import { newBootToken } from '../vm/guest-material.ts';
+import { socketsIn } from '../vm/runtime-directory.ts';
+import { endVm, startVm } from '../vm/start.ts';
+import type { VmSpec, VsockDevice } from '../vmm/contract.ts';
+import { vmmFor } from '../vmm/drivers.ts';
+import { GUEST_CID_MAX, GUEST_CID_MIN, HOST_PORT } from '../wire/ports.ts';
+import { claimDirectory, directoryOf } from './claim.ts';
+import { foregroundConsole, type ConsoleOutput } from './console.ts';
+import { NOTIFY_CREDENTIAL, notifyAddress } from './delivery.ts';
+import { startNotifyForwarder } from './notify-forwarder.ts';
+import { prepareVm, type PreparedVm } from './preparation.ts';
+import { clearSocket } from './stale-socket.ts';
+import { specOf } from './spec.ts';
+import { makeVolumes } from './volumes.ts';
+import { untilEnd, type RunEnd, type StopRequests } from './vm-end.ts';
+
+export interface Surroundings {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly uid: number;
+  readonly stop: StopRequests;
+  readonly console: Omit<ConsoleOutput, 'warn'>;
+  readonly say: (fact: string) => void;
+  readonly warn: (fact: string) => void;
+}
+
+/** A VMM that takes longer to take its configuration hangs. */
+const START_LIMIT_MS = 60_000;
+
+/** Of three digits, as plans have it, and for root alone: see vms.ts. */
+const KERNEL_HOST_PORT_MIN = 102;
+const KERNEL_HOST_PORTS = 898;
+
+/** `graceMs`: how long the guest may take to power off when asked to; 0: it is not asked. Throws every problem at once. */
+export async function runVm(file: RunFile, graceMs: number, around: Surroundings): Promise<RunEnd> {
+  const { uid, env, stop } = around;
+  const prepared = await prepareVm(file, around);
+  const directory = await directoryOf(file.name, uid, env);
+  const bootToken = prepared.plan.bootChannel === undefined ? undefined : newBootToken(randomBytes);
+  const vsock: VsockDevice = prepared.kernelVsock ? { kind: 'kernel', hostPort: KERNEL_HOST_PORT_MIN + drawn() % KERNEL_HOST_PORTS } : { kind: 'vhost-device-vsock' };
+  const items = encodeBootItems(prepared.plan.bootChannel, bootCredentials(prepared, bootToken, vsock), file.staticOemStrings);
+  const sockets = { ...socketsIn(directory), ...(file.vsockSocket === undefined ? {} : { vsock: file.vsockSocket }) };
+  const spec = specOf(file, { ...prepared, guestCid: file.cid ?? drawnCid(), vsock, sockets, items });
+  const vmm = vmmFor(file.vmm, prepared.programs);
+  throwIfAny(vmm.problems(spec));
+
+  const undo: (() => Promise<void> | void)[] = [];
+  try {
+    const claim = await claimDirectory(directory, uid, prepared.programs.flock);
+    undo.push(() => claim.release());
+    if (file.vsockSocket !== undefined) {
+      await clearSocket(file.vsockSocket);
+      undo.push(() => rm(spec.sockets.vsock, { force: true }));
+    }
+    await makeVolumes(file.volumes, env['PATH'] ?? '', around.say, stop.asked);
+    const live = await serve(file, prepared, spec, bootToken, around);
+    undo.push(() => live.close());
+    if (prepared.manager !== undefined) undo.push(await tellManager(prepared, spec, live));
+
+    const console = foregroundConsole({ ...around.console, warn: around.warn });
+    const started = await startVm({ spec, values: items.map(({ value }) => value), vmDirectory: directory, runtimeDirectory: directory }, {
+      vmm, programs: prepared.programs, startLimitMs: START_LIMIT_MS, console,
+    }, stop.asked);
+    undo.push(async () => {
+      console.silenceVmm();
+      await endVm(started.processes.map(({ identity }) => identity));
+      started.control.close();
+      await console.ended();
+    });
+    started.control.onReset(() => live.guestReset());
+    around.say(`vm ${file.name} started`);
+    return await untilEnd(started, graceMs, stop, around.say);
+  } catch (error) {
+    if (!stop.asked.aborted || error !== stop.asked.reason) throw error;
+    return { kind: 'asked', reason: 'it was asked to end before its guest had started' };
+  } finally {
+    await undoAll(undo.reverse(), around.warn);
+  }
+}
+
+/** One that fails keeps none of the others from being done. */
+async function undoAll(steps: readonly (() => Promise<void> | void)[], warn: (fact: string) => void): Promise<void> {
+  for (const step of steps) {
+    try {
+      await step();
+    } catch (error) {
+      warn((error as Error).message);
+    }
+  }
+}
+
+function bootCredentials({ plan, secrets, notifyPort }: PreparedVm, bootToken: Secret | undefined, vsock: VsockDevice): SystemCredential[] {
+  if (bootToken === undefined) return [];
+  const text = (value: string): Secret => new Secret(Buffer.from(value));
+  return [
+    { name: BOOT_TOKEN_CREDENTIAL, value: bootToken },
+    { name: HOST_PORT_CREDENTIAL, value: text(String(vsock.kind === 'kernel' ? vsock.hostPort : HOST_PORT)) },
+    ...(notifyPort === undefined ? [] : [{ name: NOTIFY_CREDENTIAL, value: text(notifyAddress(notifyPort)) }]),
+    // A plan without problems has a source for each.
+    ...plan.bootCredentials.map((wish) => ({ name: wish.name, value: credentialValue(wish, secrets.get(wish.secret) as Secret) })),
+  ];
+}
+
+async function serve(file: RunFile, { secrets, plan, grant }: PreparedVm, spec: VmSpec, bootToken: Secret | undefined, { say, warn }: Surroundings): Promise<LiveVm> {
+  const live = await startLiveVm(fixedSecrets(secrets, Date.now()), {
+    hostname: file.name, vsockPath: spec.sockets.vsock, grant, credentials: plan.liveCredentials,
+    ...(bootToken === undefined ? {} : { bootToken }),
+  }, {
+    log: { info: () => undefined, warn: (_fields, message) => warn(`vm ${file.name}: ${message}`) },
+    nowMs: Date.now, randomHex, archives: new Archives(), limits: LIVE_LIMITS,
+  });
+  let said = '';
+  live.onStatus(() => {
+    const { synced, deliveries } = live.status();
+    const state = `${deliveries.filter((delivery) => delivery.state === 'current').length} of ${deliveries.length}`;
+    if (!synced || deliveries.length === 0 || state === said) return;
+    said = state;
+    say(`vm ${file.name} holds ${state} live deliveries`);
+  });
+  return live;
+}
+
+/** The guest's own word where it has one, else that its agent holds the secrets. */
+async function tellManager({ manager, notifyPort }: PreparedVm, { sockets }: VmSpec, live: LiveVm): Promise<() => Promise<void>> {
+  if (notifyPort !== undefined) {
+    const forwarder = await startNotifyForwarder(sockets.vsock, (notice) => manager?.tell(notice));
+    return () => forwarder.close();
+  }
+  const ended = new AbortController();
+  void live.whenSynced(ended.signal).then(() => manager?.tell({ ready: true, status: 'the guest\'s agent is up' }), () => undefined);
+  return async () => ended.abort(fail('vm_not_running', 'the vm ended'));
+}
+
+const drawn = (): number => randomBytes(4).readUInt32LE();
+
+/** Any will do that no other VM of this machine has: 2^32 of them, drawn at random. */
+function drawnCid(): number {
+  for (;;) {
+    const cid = drawn();
+    if (cid >= GUEST_CID_MIN && cid <= GUEST_CID_MAX) return cid;
+  }
+}
