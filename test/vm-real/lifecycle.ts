@@ -45,10 +45,7 @@ export async function testLifecycle(variant: Variant): Promise<void> {
     return listed.find(({ hostname }) => hostname === vm)?.status;
   };
   const untilStopped = async (vm: string): Promise<void> => {
-    for (let round = 0; round < 120; round += 1) {
-      if (await statusOf(vm) === 'Stopped') return;
-      await delay(250);
-    }
+    for (let round = 0; round < 120 && await statusOf(vm) === 'Running'; round += 1) await delay(250);
     assert.equal(await statusOf(vm), 'Stopped', fixture.slicer.daemonOutput);
   };
 
@@ -161,6 +158,8 @@ export async function testLifecycle(variant: Variant): Promise<void> {
 
   async function holderOf(secret: string): Promise<string> {
     const listed = JSON.parse(await fixture.slicer.ok(['vm', 'list', '--json'])) as { hostname: string; secrets: string[] }[];
-    return listed.find(({ secrets }) => secrets.includes(secret))?.hostname as string;
+    const vm = listed.find(({ secrets }) => secrets.includes(secret))?.hostname;
+    assert.ok(vm, `no VM is granted ${secret}`);
+    return vm;
   }
 }
