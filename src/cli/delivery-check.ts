@@ -1,5 +1,6 @@
 // What a launch would deliver, asked of the function that launches. Needs no daemon.
-import { hasLowInitrdKernel, type Config, type HostGroup } from '../config/config.ts';
+import type { Config, HostGroup } from '../config/config.ts';
+import { groupDelivery } from '../config/group-delivery.ts';
 import { planDelivery, type DeliveryPlan, type DeliveryVm, type KnownSecrets } from '../delivery/plan.ts';
 import type { Problem } from '../errors/slicer-error.ts';
 import { readStore, type StoreReading } from '../store/read-store.ts';
@@ -22,9 +23,7 @@ export function checkDelivery(vm: DeliveryVm, known: KnownSecrets | undefined): 
 }
 
 export function planGroup(group: HostGroup, store: StoreReading): CheckedPlan {
-  const { name, vmm, ramBytes, secrets, credentials } = group;
-  const vm = { label: `host group "${name}"`, vmm, arch: GUEST_ARCH, ramBytes, grant: secrets, credentials, oemStrings: [], hasLowInitrdKernel: hasLowInitrdKernel(group) };
-  return checkDelivery(vm, store.problem === undefined ? store.secrets : undefined);
+  return checkDelivery(groupDelivery(group, GUEST_ARCH), store.problem === undefined ? store.secrets : undefined);
 }
 
 /** The store that the plans of a configuration are made of, with what to warn of: groups that name no secret need none. */

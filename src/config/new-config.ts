@@ -28,12 +28,15 @@ config:
       ram_mb: ${ramMb}
       # Secrets of a VM whose launch names none: all (later ones too), none, or a list of names.
       secrets: all
-      # Secrets that a VM gets at boot as systemd credentials, through firmware; they can't be revoked
-      # before the VM ends.
+      # Secrets that a VM gets as systemd credentials: at boot, through firmware, where they can't be revoked
+      # before the VM ends; or live, which follows the secret.
       # credentials:
       #   - name: api-key
       #     secret: api-key
-      # none, or user: a way out through the host, none in.
+      #     deliver: live
+      # qemu, cloud-hypervisor or firecracker. With qemu, machine: q35 or microvm.
+      # hypervisor: qemu
+      # none, or with qemu user: a way out through the host, none in.
       network: none
       # tiny, debian (slicer image build debian), or the path of an initramfs of your own with the agent in it.
       # image: tiny

@@ -1,5 +1,6 @@
 // Decides what a launch asks for, or refuses it: pure, and before anything is made.
-import { hasLowInitrdKernel, type HostGroup } from '../config/config.ts';
+import type { HostGroup } from '../config/config.ts';
+import { groupDelivery } from '../config/group-delivery.ts';
 import type { CredentialWish } from '../delivery/credential.ts';
 import type { GuestArch, Hypervisor, MachineType, VmmChoice } from '../delivery/hypervisor.ts';
 import { credentialValue } from '../delivery/oem-strings.ts';
@@ -52,10 +53,8 @@ export function planLaunch(group: HostGroup, wish: LaunchWish, snapshot: Snapsho
   const ramBytes = wish.ramBytes ?? group.ramBytes;
   const userdata = wish.userdata ?? group.userdata ?? '';
   const vmm = vmmOf(group, wish);
-  const delivery = planDelivery({
-    label: `host group "${group.name}"`, vmm, arch: host.arch, ramBytes, grant, credentials: wish.credentials ?? group.credentials, oemStrings: [],
-    hasLowInitrdKernel: hasLowInitrdKernel(bootOf(group, wish)),
-  }, snapshot.secrets);
+  const asked = { ...group, ...bootOf(group, wish), vmm, ramBytes, secrets: grant, credentials: wish.credentials ?? group.credentials };
+  const delivery = planDelivery(groupDelivery(asked, host.arch), snapshot.secrets);
   throwIfAny([...vmmProblems(group, wish, vmm), ...delivery.problems, ...ramProblems(ramBytes, host)]);
   return {
     vmm,

@@ -38,6 +38,19 @@ test("q35 has less room with more memory", () => {
   assert.deepEqual([limit(2815), limit(2816), limit(16 * 1024), limit(16 * 1024 + 1)], [Q35_TABLE, Q35_TABLE - 33, Q35_TABLE - 33, Q35_TABLE - 33 - 53]);
 });
 
+test("q35 has twice the room with a kernel whose initramfs lies low, from 192 MiB of memory on", () => {
+  const limit = (ramMib: number) => planOf(Q35, [], { ramBytes: ramMib * MIB, hasLowInitrdKernel: true }).budgets.tableBytes?.limit;
+  assert.deepEqual([limit(191), limit(192), limit(2816)], [Q35_TABLE, 65_105, 65_105 - 33]);
+  const room = 65_105 - OWN - FRAME - 64_800;
+  const planned = (step: number) => planOf(Q35, [['n'.repeat(room + step), 48_600]], { hasLowInitrdKernel: true });
+  assert.deepEqual(around(planned, /./), [[], [], [
+    `secret "s0" is 64919 bytes as an OEM string for credential "${'n'.repeat(88)}"; the table of host group "web" has 65105, 187 used`,
+  ]]);
+  for (const vmm of [CLOUD_HYPERVISOR, MICROVM]) {
+    assert.deepEqual(planOf(vmm, [], { hasLowInitrdKernel: true }).budgets, planOf(vmm, []).budgets);
+  }
+});
+
 test("Cloud Hypervisor's table is 65,398 bytes whatever the memory is, each string with its NUL", () => {
   // 48,750 bytes are 65,000 in base64.
   const room = 65_398 - OWN - FRAME - 65_000;
