@@ -4,7 +4,7 @@
 import { basename, join } from 'node:path';
 import { build, type BuildOptions, type Plugin } from 'esbuild';
 
-const APART = ['attach', 'check', 'explain', 'image-build', 'new', 'run', 'up'];
+const APART = ['attach', 'check', 'explain', 'image-build', 'new', 'render', 'run', 'up'];
 
 /** Paths are relative to `root`, the checkout, but for `outDir`. */
 export async function bundleCli(root: string, outDir: string, gitCommit: string): Promise<void> {

@@ -21,6 +21,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   { words: ['new'], summary: 'print a commented configuration', load: () => import('./commands/new.ts') },
   { words: ['up'], summary: 'run the daemon', load: () => import('./commands/up.ts') },
   { words: ['run'], summary: 'run one VM in the foreground, with no daemon', load: () => import('./commands/run.ts') },
+  { words: ['render'], summary: 'print what to start by oneself instead', load: () => import('./commands/render.ts') },
   { words: ['check'], summary: 'check a configuration', load: () => import('./commands/check.ts') },
   { words: ['explain'], summary: 'show which secret reaches a VM over which channel', load: () => import('./commands/explain.ts') },
   { words: ['secret', 'create'], summary: 'create a secret', load: () => import('./commands/secret-create.ts') },

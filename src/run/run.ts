@@ -6,7 +6,7 @@
 //   4. the VM's processes start; from here on they end with this one, whatever ends it
 //   5. it is waited for: the guest powers off, somebody asks for the end, or a process of the VM dies
 //   6. everything goes, in the reverse order
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomInt } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import type { RunFile } from '../config/run-file.ts';
 import { encodeBootItems } from '../delivery/boot-items.ts';
@@ -25,12 +25,13 @@ import { socketsIn } from '../vm/runtime-directory.ts';
 import { endVm, startVm } from '../vm/start.ts';
 import type { VmSpec, VsockDevice } from '../vmm/contract.ts';
 import { vmmFor } from '../vmm/drivers.ts';
-import { GUEST_CID_MAX, GUEST_CID_MIN, HOST_PORT } from '../wire/ports.ts';
+import { HOST_PORT } from '../wire/ports.ts';
 import { claimDirectory, directoryOf } from './claim.ts';
 import { foregroundConsole, type ConsoleOutput } from './console.ts';
 import { NOTIFY_CREDENTIAL, notifyAddress } from './delivery.ts';
 import { startNotifyForwarder } from './notify-forwarder.ts';
 import { prepareVm, type PreparedVm } from './preparation.ts';
+import { drawnCid } from './random-cid.ts';
 import { clearSocket } from './stale-socket.ts';
 import { specOf } from './spec.ts';
 import { makeVolumes } from './volumes.ts';
@@ -58,7 +59,7 @@ export async function runVm(file: RunFile, graceMs: number, around: Surroundings
   const prepared = await prepareVm(file, around);
   const directory = await directoryOf(file.name, uid, env);
   const bootToken = prepared.plan.bootChannel === undefined ? undefined : newBootToken(randomBytes);
-  const vsock: VsockDevice = prepared.kernelVsock ? { kind: 'kernel', hostPort: KERNEL_HOST_PORT_MIN + drawn() % KERNEL_HOST_PORTS } : { kind: 'vhost-device-vsock' };
+  const vsock: VsockDevice = prepared.kernelVsock ? { kind: 'kernel', hostPort: KERNEL_HOST_PORT_MIN + randomInt(KERNEL_HOST_PORTS) } : { kind: 'vhost-device-vsock' };
   const items = encodeBootItems(prepared.plan.bootChannel, bootCredentials(prepared, bootToken, vsock), file.staticOemStrings);
   const sockets = { ...socketsIn(directory), ...(file.vsockSocket === undefined ? {} : { vsock: file.vsockSocket }) };
   const spec = specOf(file, { ...prepared, guestCid: file.cid ?? drawnCid(), vsock, sockets, items });
@@ -150,14 +151,4 @@ async function tellManager({ manager, notifyPort }: PreparedVm, { sockets }: VmS
   const ended = new AbortController();
   void live.whenSynced(ended.signal).then(() => manager?.tell({ ready: true, status: 'the guest\'s agent is up' }), () => undefined);
   return async () => ended.abort(fail('vm_not_running', 'the vm ended'));
-}
-
-const drawn = (): number => randomBytes(4).readUInt32LE();
-
-/** Any will do that no other VM of this machine has: 2^32 of them, drawn at random. */
-function drawnCid(): number {
-  for (;;) {
-    const cid = drawn();
-    if (cid >= GUEST_CID_MIN && cid <= GUEST_CID_MAX) return cid;
-  }
 }
