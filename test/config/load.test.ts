@@ -227,6 +227,7 @@ const GROUP_CASES: readonly [string, string[]][] = [
   ['network: bridge', ['.network: expected none or user, got "bridge"']],
   ['image: tiny', []],
   ['image: debian', []],
+  ['image: debian', []],
   ['image: own', ['.image: expected tiny, debian, or the path of an initramfs that begins with / or ./, got "own"']],
   ['image: ../own', ['.image: "/own" does not exist']],
   ['tags: [""]', ['.tags[0]: expected a tag of 1 to 128 printable characters, got ""']],
