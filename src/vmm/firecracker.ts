@@ -39,8 +39,9 @@ function vmmProcess(program: string, { name, sockets }: VmSpec): ProcessPlan {
   return {
     role: 'vmm',
     program,
-    // Without --level each request that it takes is logged, among what the guest writes to its console.
-    argv: ['--id', name, '--api-sock', sockets.control, '--level', 'Warn'],
+    // Its log goes where the guest's console does. At more than this it tells each request that it takes, and
+    // what guests do by the way.
+    argv: ['--id', name, '--api-sock', sockets.control, '--level', 'Error'],
     descriptors: [],
     readySocket: sockets.control,
     filtersStderr: false,

@@ -38,7 +38,7 @@ test('a VM is one process, whose command line names it and its socket and nothin
   assert.deepEqual(vmm.plan(full), [{
     role: 'vmm',
     program: '/usr/bin/firecracker',
-    argv: ['--id', 'web-1', '--api-sock', '/run/s/control.sock', '--level', 'Warn'],
+    argv: ['--id', 'web-1', '--api-sock', '/run/s/control.sock', '--level', 'Error'],
     descriptors: [],
     readySocket: '/run/s/control.sock',
     filtersStderr: false,
