@@ -2,7 +2,9 @@
 // the firmware otherwise, and those have room for 32 KiB of OEM strings only (src/delivery/smbios-table.ts).
 // Both fields are the kernel's word to its loader (boot protocol of x86, Documentation/arch/x86/boot.rst);
 // the kernel itself does not read them.
-import { LOW_INITRD_MAX_ADDRESS } from '../src/delivery/smbios-table.ts';
+
+/** Of the initramfs' last byte. */
+const LOW_INITRD_MAX_ADDRESS = 128 * 1024 * 1024 - 1;
 
 const INITRD_ADDR_MAX = 0x22c;
 const XLOADFLAGS = 0x236;

@@ -18,9 +18,6 @@ export const TABLES_MAX_BYTES = 32_768;
 /** QEMU: the length is a field of 16 bits in the 32-bit entry point. Type 0, the firmware's, is within. */
 const LARGE_TABLES_MAX_BYTES = 65_535;
 
-/** Of the last byte of an initramfs that lies low. */
-export const LOW_INITRD_MAX_ADDRESS = 128 * 1024 * 1024 - 1;
-
 /** Types 1, 3, 4, 16, 17, 19, 32 and 127, and of type 11 all but the strings; with a version of 0 characters. */
 const BASE_BYTES = 285;
 
