@@ -7,10 +7,10 @@ import type { Context } from '../context.ts';
 import { printJson, printTable, say } from '../output.ts';
 
 const EXAMPLES = `
-tiny is a kernel, busybox and the agent, all in memory: half a minute and 35 MB of packages the first
-time. debian is Debian 13 with systemd, on a disk that all VMs share and none writes to: half a minute
-and 45 MB more, and 150 MB on disk; only root can make it. Both are made once and kept in
-~/.cache/slicer ($SLICER_CACHE); the first time takes the network.
+tiny is a kernel, busybox and the agent, all in memory: half a minute and 35 MB of packages the
+first time. debian is Debian 13 with systemd, on a disk that all VMs share and none writes to: half
+a minute and 45 MB of packages more, and 150 MB on disk; only root can make it. Both are made once
+and kept in ~/.cache/slicer ($SLICER_CACHE); the first time takes the network.
 
 Examples:
   $ slicer image build
