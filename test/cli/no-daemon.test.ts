@@ -183,7 +183,7 @@ for (const [signal, expected] of [['SIGINT', 0], ['SIGTERM', 0]] as const) {
   });
 }
 
-transcript('image build knows one recipe', `
+transcript('image build knows its recipes', `
 $ slicer image build huge
 ! slicer: error: there is no recipe for an image "huge"
 ! slicer: hint: slicer image build tiny
