@@ -67,7 +67,7 @@ export async function renderVm(file: RunFile, options: RenderOptions): Promise<R
     guestCid: file.cid ?? drawnCid(),
     sockets: { ...socketsIn(directory), ...(file.vsockSocket === undefined ? {} : { vsock: file.vsockSocket }) },
   });
-  throwIfAny(vmmFor(file.vmm, programs).problems(spec));
+  throwIfAny(vmmFor(file.vmm, GUEST_ARCH, programs).problems(spec));
   const secrets = items.map(({ value }) => value);
   if (format === 'cloud-hypervisor-json' && secrets.length > 0 && !options.mayHoldValues) {
     throw fail('usage', 'the JSON would hold values, and stdout is a terminal',
@@ -102,7 +102,7 @@ async function makeEmpty(directory: string, uid: number): Promise<void> {
 }
 
 async function qemuArgs(file: RunFile, spec: VmSpec, programs: RunPrograms, values: readonly Secret[], directory: string): Promise<Rendering> {
-  const plans = vmmFor(file.vmm, programs).plan(spec);
+  const plans = vmmFor(file.vmm, GUEST_ARCH, programs).plan(spec);
   const device = plans.find(({ role }) => role === 'vsock');
   const vmm = plans.find(({ role }) => role === 'vmm');
   if (vmm === undefined) throw fail('internal', 'QEMU\'s plan has no QEMU');

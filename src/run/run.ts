@@ -20,6 +20,7 @@ import { fixedSecrets } from '../live/fixed-secrets.ts';
 import { LIVE_LIMITS } from '../live/limits.ts';
 import { startLiveVm } from '../live/live-vm.ts';
 import { Secret } from '../secret/secret.ts';
+import { GUEST_ARCH } from '../vm/found-programs.ts';
 import { newBootToken } from '../vm/guest-material.ts';
 import { socketsIn } from '../vm/runtime-directory.ts';
 import { endVm, startVm } from '../vm/start.ts';
@@ -63,7 +64,7 @@ export async function runVm(file: RunFile, graceMs: number, around: Surroundings
   const items = encodeBootItems(prepared.plan.bootChannel, bootCredentials(prepared, bootToken, vsock), file.staticOemStrings);
   const sockets = { ...socketsIn(directory), ...(file.vsockSocket === undefined ? {} : { vsock: file.vsockSocket }) };
   const spec = specOf(file, { ...prepared, guestCid: file.cid ?? drawnCid(), vsock, sockets, items });
-  const vmm = vmmFor(file.vmm, prepared.programs);
+  const vmm = vmmFor(file.vmm, GUEST_ARCH, prepared.programs);
   throwIfAny(vmm.problems(spec));
 
   const undo: (() => Promise<void> | void)[] = [];

@@ -9,11 +9,11 @@ export const GUEST_ARCH: GuestArch = process.arch === 'arm64' ? 'aarch64' : 'x86
 
 /** `path` as PATH. Where a program was looked for last, if it was found nowhere: a launch says so. */
 export async function findPrograms(path: string): Promise<VmPrograms> {
-  const [qemu, firecracker, prlimit] = await Promise.all(
-    ['qemu-system-x86_64', 'firecracker', 'prlimit'].map(async (name) => await findProgram(name, path) ?? `/usr/bin/${name}`),
-  ) as [string, string, string];
+  const [qemu, cloudHypervisor, firecracker, prlimit] = await Promise.all(
+    ['qemu-system-x86_64', 'cloud-hypervisor', 'firecracker', 'prlimit'].map(async (name) => await findProgram(name, path) ?? `/usr/bin/${name}`),
+  ) as [string, string, string, string];
   return {
-    qemu, firecracker, prlimit,
+    qemu, cloudHypervisor, firecracker, prlimit,
     vhostDeviceVsock: found(findVhostDeviceVsock, '/usr/bin/vhost-device-vsock'),
     agent: found(() => findAgent(GUEST_ARCH), `slicer-agent-${GUEST_ARCH}`),
   };

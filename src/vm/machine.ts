@@ -87,7 +87,7 @@ export class Machine {
   }
 
   get #vmm(): Vmm {
-    return vmmFor(this.#record.vmm, this.#parts.programs);
+    return vmmFor(this.#record.vmm, this.#parts.arch, this.#parts.programs);
   }
 
   get #bootChannel(): BootChannel | undefined {

@@ -14,6 +14,7 @@ export interface VmPrograms extends VmmPrograms {
 const HINTS: Readonly<Record<keyof VmPrograms, string>> = {
   qemu: 'apt-get install qemu-system-x86',
   vhostDeviceVsock: 'slicer image build',
+  cloudHypervisor: 'put cloud-hypervisor 53 or newer on the PATH',
   firecracker: 'put firecracker 1.16 or newer on the PATH',
   agent: 'npm run build',
   prlimit: 'apt-get install util-linux',
@@ -24,8 +25,8 @@ function neededBy({ hypervisor }: VmmChoice, usesKernelVsock: boolean): (keyof V
   const always = ['agent', 'prlimit'] as const;
   switch (hypervisor) {
     case 'qemu': return ['qemu', ...(usesKernelVsock ? [] : ['vhostDeviceVsock'] as const), ...always];
+    case 'cloud-hypervisor': return ['cloudHypervisor', ...always];
     case 'firecracker': return ['firecracker', ...always];
-    default: return [...always];
   }
 }
 

@@ -1,18 +1,22 @@
 // Which driver runs a VM.
 import type { BootItem } from '../delivery/boot-items.ts';
-import type { VmmChoice } from '../delivery/hypervisor.ts';
+import type { GuestArch, VmmChoice } from '../delivery/hypervisor.ts';
+import { cloudHypervisorVmm, type CloudHypervisorPrograms } from './cloud-hypervisor.ts';
 import type { BootSlot, Vmm } from './contract.ts';
 import { firecrackerVmm } from './firecracker.ts';
 import { qemuVmm, type QemuPrograms } from './qemu.ts';
 
 /** Absolute paths. */
-export interface VmmPrograms extends QemuPrograms {
+export interface VmmPrograms extends QemuPrograms, CloudHypervisorPrograms {
   readonly firecracker: string;
 }
 
-export function vmmFor({ hypervisor, machine }: VmmChoice, programs: VmmPrograms): Vmm {
-  if (hypervisor === 'firecracker') return firecrackerVmm(programs.firecracker);
-  return qemuVmm(machine, programs);
+export function vmmFor({ hypervisor, machine }: VmmChoice, arch: GuestArch, programs: VmmPrograms): Vmm {
+  switch (hypervisor) {
+    case 'qemu': return qemuVmm(machine, programs);
+    case 'cloud-hypervisor': return cloudHypervisorVmm(programs, arch);
+    case 'firecracker': return firecrackerVmm(programs.firecracker);
+  }
 }
 
 /** The slot that takes an item: all of it but the value. */

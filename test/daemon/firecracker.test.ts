@@ -98,7 +98,10 @@ async function start(t: TestContext, where: Place, options: Options = {}): Promi
     machine: {
       openVms: async () => (vms = await openVms({
         daemonDirectory: directory, uid: process.getuid!(), memoryDirectories: [memoryDirectory],
-        programs: { firecracker, agent: agentPath()!, prlimit: prlimit!, qemu: '/not/there', vhostDeviceVsock: '/not/there' },
+        programs: {
+          firecracker, agent: agentPath()!, prlimit: prlimit!,
+          qemu: '/not/there', vhostDeviceVsock: '/not/there', cloudHypervisor: '/not/there',
+        },
         accelerator: 'kvm', arch: 'x86_64', kernelVsock: true, tscKhz: undefined, startLimitMs,
         now: Date.now, randomBytes, warn: (message) => log.push(message),
       })),

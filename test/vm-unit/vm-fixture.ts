@@ -35,6 +35,7 @@ export async function realPrograms(): Promise<VmPrograms> {
   const path = process.env['PATH'] ?? '';
   return {
     qemu: await findProgram('qemu-system-x86_64', path) as string,
+    cloudHypervisor: await findProgram('cloud-hypervisor', path) ?? '/usr/bin/cloud-hypervisor',
     firecracker: await findProgram('firecracker', path) ?? '/usr/bin/firecracker',
     prlimit: await findProgram('prlimit', path) as string,
     vhostDeviceVsock: await ensureVhostDeviceVsock(),
