@@ -4,6 +4,7 @@ import * as os from 'os';
 import * as sys from 'sys';
 import { Connection } from './connection.ts';
 import { Fault, toFault } from './fault.ts';
+import { titleOf } from './outcome.ts';
 import type { SyncResult } from './sync.ts';
 import { utf8Bytes, utf8Text } from './text.ts';
 
@@ -46,7 +47,7 @@ function serveClient(fd: number, commands: ControlCommands): void {
       result = { value: await commands[line.trim() as keyof ControlCommands]() };
     } catch (error) {
       const { code, message, secretName } = toFault(error);
-      result = { error: { code, message: secretName === undefined ? message : `${secretName}: ${message}` } };
+      result = { error: { code, message: secretName === undefined ? message : `${titleOf(secretName)}: ${message}` } };
     }
     line = '';
     connection.write(utf8Bytes(`${JSON.stringify(result)}\n`));

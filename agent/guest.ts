@@ -9,6 +9,7 @@ import { toFault, Fault } from './fault.ts';
 import { serveHostCalls } from './host-calls.ts';
 import { HostClient, type HostRequest, type HostResponse } from './host-client.ts';
 import { log } from './log.ts';
+import { titleOf } from './outcome.ts';
 import { Places } from './places.ts';
 import { notifyManager } from './service-manager.ts';
 import { Session } from './session.ts';
@@ -169,7 +170,7 @@ export class Guest {
       // The host restarted: nothing is wrong, a new session mends it.
       this.#session.forget();
     } else {
-      const about = fault.secretName === undefined ? '' : `${fault.secretName}: `;
+      const about = fault.secretName === undefined ? '' : `${titleOf(fault.secretName)}: `;
       if (fault.message !== this.#problem?.message) log(`${about}${fault.message}`);
       this.#tell(`${about}${fault.message}`);
       this.#problem = fault;

@@ -3,12 +3,11 @@
 import * as os from 'os';
 import * as std from 'std';
 import * as sys from 'sys';
-import { CREDENTIAL_PREFIX } from '../src/wire/protocol.ts';
 import { parseCommandLine, pathOption, type CommandLine } from './command-line.ts';
 import { askRunningAgent, type AgentStatus } from './control.ts';
 import { Fault } from './fault.ts';
 import { Guest } from './guest.ts';
-import { exitAfter, print } from './outcome.ts';
+import { exitAfter, print, titleOf } from './outcome.ts';
 import { DEFAULT_CREDSTORE, DEFAULT_DIRECTORY } from './secrets-directory.ts';
 import type { SyncResult } from './sync.ts';
 import { unixTransport, vsockTransport, type Transport } from './transport.ts';
@@ -62,9 +61,6 @@ async function secretsSync(line: CommandLine): Promise<void> {
     print(`${result.unchanged} unchanged, in ${result.elapsedMs.toFixed(1)} ms\n`);
   }
 }
-
-const titleOf = (name: string): string =>
-  name.startsWith(CREDENTIAL_PREFIX) ? `credential ${name.slice(CREDENTIAL_PREFIX.length)}` : name;
 
 function secretsList(line: CommandLine): void {
   const directory = directoryOf(line);

@@ -1,5 +1,6 @@
 // How a command of the agent ends: what it prints, one line for what went wrong, and its exit code.
 import * as std from 'std';
+import { CREDENTIAL_PREFIX } from '../src/wire/protocol.ts';
 import { toFault, type Fault } from './fault.ts';
 
 const EXIT_FAILED = 1;
@@ -11,6 +12,10 @@ export function print(text: string): void {
   std.out.puts(text);
   std.out.flush();
 }
+
+/** An entry of the host's archive, for people. */
+export const titleOf = (entry: string): string =>
+  entry.startsWith(CREDENTIAL_PREFIX) ? `credential ${entry.slice(CREDENTIAL_PREFIX.length)}` : entry;
 
 /** Ends the process with the command. `explain` makes a line of a fault: what is wrong, and what to try. */
 export function exitAfter(command: Promise<void>, explain: (fault: Fault) => string = explainInGuest): void {
@@ -30,5 +35,5 @@ function explainInGuest(fault: Fault): string {
     return `the host can't be reached: ${fault.message}`;
   }
   if (fault.code === 'EADDRINUSE') return `${fault.message}; if the service manager holds the port: systemctl start slicer-agent`;
-  return fault.secretName === undefined ? fault.message : `${fault.secretName}: ${fault.message}`;
+  return fault.secretName === undefined ? fault.message : `${titleOf(fault.secretName)}: ${fault.message}`;
 }

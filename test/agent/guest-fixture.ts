@@ -16,6 +16,10 @@ import { openStore } from '../../src/store/store.ts';
 import type { Store } from '../../src/store/contract.ts';
 
 const BUILD = resolve(import.meta.dirname, '../../build');
+
+/** The agent as a program of this machine. */
+export const AGENT = join(BUILD, 'slicer-agent-x86_64');
+
 const MEMORY = '/dev/shm';
 const WAIT_MS = 30_000;
 
@@ -32,8 +36,10 @@ export interface Guest {
   readonly vsockPath: string;
   /** Where the agent puts the secrets. */
   readonly directory: string;
+  /** Where the agent puts credentials. */
+  readonly credstore: string;
   /** Starts `slicer-agent run`, and waits until it has synced. */
-  readonly run: () => Promise<ChildProcess>;
+  readonly run: (options?: readonly string[], environment?: Readonly<Record<string, string>>) => Promise<ChildProcess>;
   /** Runs one command of the agent to its end; `through` are words before it (strace and the like). */
   readonly agent: (words: readonly string[], through?: readonly string[]) => Promise<AgentResult>;
   /** Waits until the running agent confirmed all that the store holds now. */
@@ -74,6 +80,7 @@ export async function startGuest(context: TestContext, options: GuestOptions = {
     limits: options.limitsHellos ? LIVE_LIMITS : { ...LIVE_LIMITS, hellos: { burst: 100_000, perSecond: 100_000 } },
   });
   const directory = join(memory, 'secrets');
+  const credstore = join(memory, 'credstore');
   const children: ChildProcess[] = [];
   context.after(async () => {
     for (const child of children) child.kill('SIGKILL');
@@ -86,11 +93,11 @@ export async function startGuest(context: TestContext, options: GuestOptions = {
   const commandLine = (words: readonly string[]): string[] => {
     const architecture = options.architecture ?? 'x86_64';
     const emulator = architecture === 'aarch64' ? [aarch64Emulator()] : [];
-    return [...emulator, join(BUILD, `slicer-agent-${architecture}`), ...words, '--socket', vsockPath, '--dir', directory];
+    return [...emulator, join(BUILD, `slicer-agent-${architecture}`), ...words, '--socket', vsockPath, '--dir', directory, '--credstore', credstore];
   };
-  const start = (words: readonly string[], through: readonly string[]): ChildProcess => {
+  const start = (words: readonly string[], through: readonly string[], environment = {}): ChildProcess => {
     const [program, ...rest] = [...through, ...commandLine(words)];
-    const child = spawn(program as string, rest, { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(program as string, rest, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...environment } });
     children.push(child);
     return child;
   };
@@ -99,8 +106,9 @@ export async function startGuest(context: TestContext, options: GuestOptions = {
     vm,
     vsockPath,
     directory,
-    run: async () => {
-      const child = start(['run'], []);
+    credstore,
+    run: async (options = [], environment = {}) => {
+      const child = start(['run', ...options], [], environment);
       await vm.whenSynced(AbortSignal.timeout(WAIT_MS));
       return child;
     },
@@ -109,7 +117,7 @@ export async function startGuest(context: TestContext, options: GuestOptions = {
   };
 }
 
-function outcomeOf(child: ChildProcess): Promise<AgentResult> {
+export function outcomeOf(child: ChildProcess): Promise<AgentResult> {
   let stdout = '';
   let stderr = '';
   child.stdout?.on('data', (chunk) => (stdout += chunk));
