@@ -76,7 +76,7 @@ export async function bench(t: TestContext, options: Options = {}): Promise<Benc
   };
   const machine: DaemonOptions['machine'] = {
     openVms: async () => vms,
-    guestImage: async () => ({ kernel: '/kernel', initrd: '/initrd', cmdline: 'quiet', volumes: [], stopGraceMs: 0 }),
+    guestImage: async ({ image }) => ({ kernel: '/kernel', initrd: `/${image.kind}`, cmdline: 'quiet', volumes: [], stopGraceMs: 0 }),
   };
   const daemon = await startDaemon(options.config?.(config) ?? config, {
     directory, keepVms: options.keepVms ?? false, log: memoryLog(log), machine,

@@ -126,6 +126,16 @@ test('a VM runs on what its launch names, or on what its group says; the group\'
   assert.deepEqual([on(microvm, { hypervisor: 'firecracker' }), on(firecracker, { hypervisor: 'qemu' })], [firecracker, q35]);
 });
 
+test('a VM boots the image that its launch names, by name alone, or the one that its group says', async (t) => {
+  const { api, vms } = await bench(t);
+  for (const [body, expected] of [[{}, '/tiny'], [{ image: 'debian' }, '/debian'], [{ image: 'tiny' }, '/tiny']] as const) {
+    assert.equal((await api('POST', '/hostgroup/web/nodes', body)).status, 201);
+    assert.equal(vms.requests.at(-1)?.initrd, expected);
+  }
+  const { status, body } = await api('POST', '/hostgroup/web/nodes', { image: '/etc/shadow' });
+  assert.deepEqual([status, body.error], [400, 'image must be tiny or debian']);
+});
+
 test('what is QEMU\'s alone is refused by name with another hypervisor', () => {
   const refused = (group: Partial<HostGroup>, launch: LaunchWish): string[] => {
     try {
