@@ -5,6 +5,7 @@ import { delimiter } from 'node:path';
 import type { Writable } from 'node:stream';
 import { temporaryDirectory } from '../../image/cache.ts';
 import { findCommand } from '../../image/command.ts';
+import type { Stages } from '../../scripts/stage.ts';
 import { fail } from '../../src/errors/slicer-error.ts';
 import { runOuterMachine } from './outer-machine.ts';
 import { ensureOuterSystem } from './outer-system.ts';
@@ -24,7 +25,8 @@ export interface LabOptions {
   readonly testLimitMs: number;
   readonly limitMs: number;
   readonly output: Writable;
-  readonly say: (line: string) => void;
+  /** Shows how the lab's system is made, the first time. */
+  readonly stages: Stages;
   readonly signal?: AbortSignal;
 }
 
@@ -47,7 +49,7 @@ export function findVmms(given: VmmPaths, environment: NodeJS.ProcessEnv): VmmPa
 
 /** Runs the test files; the exit code of `node --test`. Throws missing_part, build_failed, launch_failed. */
 export async function runLab(options: LabOptions): Promise<number> {
-  const system = await ensureOuterSystem(options.say);
+  const system = await options.stages.run('nested lab', ensureOuterSystem);
   const directory = await temporaryDirectory('lab-run');
   try {
     const payload = await makePayload(directory, {

@@ -1,14 +1,14 @@
 // The system of the nested lab's outer machine: Debian's kernel for clouds, whose KVM and vhost-vsock it lends to
 // the VMs inside, and a disk of Debian packages that nothing but unpacking has touched. Trusted is the
 // archive's signature.
-import { chmod, copyFile, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { GUEST_ARCH, openArchive, unpackPackage } from '../../image/archive.ts';
 import { ensureBusybox } from '../../image/busybox.ts';
-import { ensureEntry, findEntry } from '../../image/cache.ts';
+import { ensureEntry } from '../../image/cache.ts';
 import { run } from '../../image/command.ts';
 import { cpioArchive, type CpioEntry } from '../../image/cpio.ts';
-import { ensureKernel, findKernel, type Kernel, placeModules } from '../../image/kernel.ts';
+import { ensureKernel, type Kernel, placeModules } from '../../image/kernel.ts';
 import { moduleFiles } from '../../image/module-files.ts';
 
 export interface OuterSystem {
@@ -19,7 +19,10 @@ export interface OuterSystem {
 }
 
 const SUITE = 'trixie';
-const KIND = 'lab';
+const DISK_KIND = 'lab-disk';
+const DISK = 'disk.raw';
+const INITRD_KIND = 'lab-initrd';
+const INITRD = 'initrd';
 
 /** Besides Debian's essential packages: QEMU, what Node is linked to, and what VMs are given from outside. */
 const PACKAGES = ['qemu-system-x86', 'libstdc++6', 'mount', 'busybox-static', 'iproute2', 'e2fsprogs', 'virtiofsd', 'procps', 'strace'];
@@ -31,30 +34,23 @@ const RECIPE = '1';
 
 const SCRIPTS = join(import.meta.dirname, 'guest');
 
-const APPLETS = ['mkdir', 'modprobe', 'mount', 'poweroff', 'sh', 'switch_root', 'umount'];
+const APPLETS = ['cp', 'mkdir', 'modprobe', 'mount', 'poweroff', 'sh', 'switch_root', 'umount'];
 
 const SPARE_KIB = 32 * 1024;
 
-/** The system, if it was made before. */
-export async function findOuterSystem(): Promise<OuterSystem | undefined> {
-  const kernel = findKernel();
-  const entry = kernel === undefined ? undefined : findEntry(KIND, await inputs(kernel));
-  return kernel === undefined || entry === undefined ? undefined : inEntry(kernel, entry);
-}
-
-/** The system, made if it wasn't before: 60 MB of packages to fetch, 300 MB on disk, half a minute. */
+/** The system, made if it wasn't before: 64 MB of packages to fetch, 170 MB on disk, half a minute. */
 export async function ensureOuterSystem(say: (line: string) => void): Promise<OuterSystem> {
   const kernel = await ensureKernel();
-  const entry = await ensureEntry(KIND, await inputs(kernel), async (directory) => {
-    const system = inEntry(kernel, directory);
-    await writeFile(system.initrd, await initramfs(kernel));
+  const disk = await ensureEntry(DISK_KIND, await diskInputs(kernel), async (directory) => {
     const root = join(directory, 'root');
     await makeRoot(root, kernel, say);
     say('making the file system');
-    await makeFileSystem(root, system.disk);
+    await makeFileSystem(root, join(directory, DISK));
     await rm(root, { recursive: true });
   });
-  return inEntry(kernel, entry);
+  const data = await initramfs(kernel);
+  const initrd = await ensureEntry(INITRD_KIND, [data], (directory) => writeFile(join(directory, INITRD), data));
+  return { kernel: kernel.vmlinux, initrd: join(initrd, INITRD), disk: join(disk, DISK) };
 }
 
 /** Makes a raw disk, ext4, of what is below a directory. */
@@ -64,14 +60,9 @@ export async function makeFileSystem(root: string, disk: string): Promise<void> 
   await run('mke2fs', ['-q', '-t', 'ext4', '-O', '^has_journal', '-m', '0', '-i', '8192', '-E', 'root_owner=0:0', '-d', root, disk, size]);
 }
 
-function inEntry(kernel: Kernel, entry: string): OuterSystem {
-  return { kernel: kernel.vmlinux, initrd: join(entry, 'initrd'), disk: join(entry, 'disk.raw') };
-}
-
-async function inputs(kernel: Kernel): Promise<string[]> {
+async function diskInputs(kernel: Kernel): Promise<string[]> {
   const releases = await readdir(join(kernel.moduleRoot, 'lib/modules'));
-  const scripts = await Promise.all(['init', 'initramfs'].map((name) => readFile(join(SCRIPTS, name), 'utf8')));
-  return [SUITE, ...PACKAGES, '', ...MODULES, '', ...releases, ...scripts, RECIPE];
+  return [SUITE, ...PACKAGES, '', ...MODULES, '', ...releases, RECIPE];
 }
 
 async function makeRoot(root: string, kernel: Kernel, say: (line: string) => void): Promise<void> {
@@ -91,8 +82,6 @@ async function makeRoot(root: string, kernel: Kernel, say: (line: string) => voi
 
   // No package's script has run, so there are no accounts yet.
   for (const name of ['passwd', 'group']) await copyFile(join(root, `usr/share/base-passwd/${name}.master`), join(root, 'etc', name));
-  await copyFile(join(SCRIPTS, 'init'), join(root, 'usr/sbin/slicer-lab'));
-  await chmod(join(root, 'usr/sbin/slicer-lab'), 0o755);
   await addModules(root, kernel);
 }
 
@@ -117,6 +106,8 @@ async function initramfs(kernel: Kernel): Promise<Uint8Array> {
     { type: 'file', path: 'usr/bin/busybox', mode: 0o755, data: program },
     ...APPLETS.map((name): CpioEntry => ({ type: 'symlink', path: `usr/bin/${name}`, target: 'busybox' })),
     { type: 'file', path: 'init', mode: 0o755, data: await readFile(join(SCRIPTS, 'initramfs')) },
+    // Here and not on the disk, so that a change of it makes no new disk.
+    { type: 'file', path: 'slicer-lab', mode: 0o755, data: await readFile(join(SCRIPTS, 'init')) },
     ...await moduleFiles(kernel.diskModuleRoot),
   ]);
 }

@@ -4,12 +4,14 @@ import { globSync } from 'node:fs';
 import { basename } from 'node:path';
 import { parseArgs } from 'node:util';
 import { CHECKOUT } from '../../scripts/build-steps.ts';
-import { runScript } from '../../scripts/stage.ts';
+import { beginStages, runScript } from '../../scripts/stage.ts';
 import { fail } from '../../src/errors/slicer-error.ts';
 import { findVmms, runLab } from './lab.ts';
 
 const TEST_LIMIT_MS = 10 * 60 * 1000;
 const LIMIT_MS = 60 * 60 * 1000;
+/** A step that only finds its work done takes less. */
+const SHOWN_FROM_MS = 1000;
 
 runScript(async () => {
   process.chdir(CHECKOUT);
@@ -25,7 +27,7 @@ runScript(async () => {
   }
   process.exitCode = await runLab({
     vmms, testFiles, testLimitMs: TEST_LIMIT_MS, limitMs: LIMIT_MS, output: process.stdout, signal: interrupted.signal,
-    say: (line) => void process.stderr.write(`  nested lab: ${line}\n`),
+    stages: beginStages({ shownFromMs: SHOWN_FROM_MS }),
   });
 });
 

@@ -113,7 +113,7 @@ export async function testLifecycle(variant: Variant): Promise<void> {
     slicer.put('other', `${OTHER}, changed`);
     await slicer.start();
     const vm = await holderOf('other');
-    await slicer.untilHolds(vm, 60_000);
+    await slicer.untilHolds(vm);
     assert.equal(await slicer.inGuest(vm, `cat ${SECRETS}/other`), `${OTHER}, changed`);
     assert.equal(await statusOf(await holderOf('key')), 'Running');
   });
@@ -122,7 +122,7 @@ export async function testLifecycle(variant: Variant): Promise<void> {
     const { slicer } = fixture;
     const vm = await holderOf('key');
     await slicer.inGuest(vm, 'touch /tmp/before-restart');
-    await slicer.run(['vm', 'exec', vm, '--', 'reboot'], { limitMs: 60_000 });
+    await slicer.run(['vm', 'exec', vm, '--', 'reboot'], { limitMs: 30_000 });
     if (!restarts) return untilStopped(vm);
     // Only the log is looked at: the guest is left alone until its agent has spoken.
     const isBack = async (): Promise<boolean> => /Restarting system[^]*slicer-agent: holds/.test(await slicer.ok(['vm', 'logs', vm, '--lines=0']));
@@ -134,7 +134,7 @@ export async function testLifecycle(variant: Variant): Promise<void> {
     test(`${title}: a guest that powers itself off is stopped`, async () => {
       const { slicer } = fixture;
       const vm = await holderOf('key');
-      await slicer.run(['vm', 'exec', vm, '--', 'poweroff'], { limitMs: 60_000 });
+      await slicer.run(['vm', 'exec', vm, '--', 'poweroff'], { limitMs: 30_000 });
       await untilStopped(vm);
     });
   }

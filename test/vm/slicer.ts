@@ -34,8 +34,13 @@ export interface ApiAnswer {
   readonly body: any;
 }
 
-const RUN_LIMIT_MS = 90_000;
-const DAEMON_LIMIT_MS = 30_000;
+/** By how much all limits are longer: a machine that is itself emulated needs more than one. */
+const PATIENCE = Number(process.env['SLICER_TEST_PATIENCE'] ?? 1);
+
+const RUN_LIMIT_MS = 90_000 * PATIENCE;
+const DAEMON_LIMIT_MS = 30_000 * PATIENCE;
+const LAUNCH_LIMIT_S = 60 * PATIENCE;
+const HOLDS_LIMIT_MS = 20_000 * PATIENCE;
 
 export class Slicer {
   readonly directory: string;
@@ -108,7 +113,7 @@ export class Slicer {
       cwd: this.directory,
       env: { ...this.#env(), ...options.env },
       stdio: [options.stdin === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
-      timeout: options.limitMs ?? RUN_LIMIT_MS,
+      timeout: options.limitMs === undefined ? RUN_LIMIT_MS : options.limitMs * PATIENCE,
       killSignal: 'SIGKILL',
     });
     // A command may end before it has read all its input.
@@ -128,7 +133,7 @@ export class Slicer {
 
   /** Launches a VM, waits for its secrets, and resolves with its host name. */
   async launch(...args: string[]): Promise<string> {
-    const launched = JSON.parse(await this.ok(['vm', 'launch', '--wait', '--timeout=60s', '--json', ...args])) as { hostname: string };
+    const launched = JSON.parse(await this.ok(['vm', 'launch', '--wait', `--timeout=${LAUNCH_LIMIT_S}s`, '--json', ...args])) as { hostname: string };
     return launched.hostname;
   }
 
@@ -145,7 +150,7 @@ export class Slicer {
   }
 
   /** Resolves when the VM holds the newest value of every secret that it is granted, and reports no fault. */
-  async untilHolds(vm: string, limitMs = 20_000): Promise<void> {
+  async untilHolds(vm: string, limitMs = HOLDS_LIMIT_MS): Promise<void> {
     const deadline = Date.now() + limitMs;
     for (;;) {
       const { body } = await this.api('GET', `/vm/${vm}/secrets`);
