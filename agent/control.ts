@@ -30,9 +30,7 @@ const SOCKET = 'agent.sock';
 const LINE_MAX_BYTES = 4096;
 
 export function serveControl(statePath: string, commands: ControlCommands): void {
-  const path = `${statePath}/${SOCKET}`;
-  os.remove(path);
-  const listener = sys.unixListen(path);
+  const listener = sys.unixListen(`${statePath}/${SOCKET}`);
   os.setReadHandler(listener, () => {
     const accepted = sys.accept(listener);
     if (accepted !== null) serveClient(accepted[0], commands);

@@ -1,6 +1,5 @@
 // On the host, where QEMU uses the kernel's vhost-vsock: makes of a VM's VSOCK the Unix socket that every
 // other VMM has, since Node speaks no VSOCK. Takes connections of this VM's CID only; the loop is in sys.c.
-import * as os from 'os';
 import * as sys from 'sys';
 import { HOST_PORT } from '../src/wire/ports.ts';
 
@@ -15,11 +14,6 @@ export interface RelayOptions {
 
 /** Until the process ends. Throws where it can't listen; once there is a socket at `udsPath`, it does. */
 export function relayVsock({ cid, port, udsPath, guestSocket }: RelayOptions): never {
-  const guestListener = guestSocket === undefined ? sys.vsockListen(port) : listen(`${guestSocket}_${port}`);
-  return sys.relay(guestListener, listen(udsPath), cid, udsPath, HOST_PORT, guestSocket);
-}
-
-function listen(path: string): number {
-  os.remove(path);
-  return sys.unixListen(path);
+  const guestListener = guestSocket === undefined ? sys.vsockListen(port) : sys.unixListen(`${guestSocket}_${port}`);
+  return sys.relay(guestListener, sys.unixListen(udsPath), cid, udsPath, HOST_PORT, guestSocket);
 }

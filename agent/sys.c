@@ -297,15 +297,23 @@ static int unix_address(JSContext *ctx, JSValueConst value, struct sockaddr_un *
     return result;
 }
 
-/* Creates the socket 0600; the directory keeps others from what is there before the mode is set. */
+/*
+ * unixListen(path): a socket with mode 0600 in the place of whatever is there. It gets its name once it
+ * listens, so that whoever finds it can connect.
+ */
 FUNCTION(unix_listen) {
-    struct sockaddr_un address = { 0 };
+    struct sockaddr_un address = { 0 }, staged;
     CHECK("socket path", unix_address(ctx, argv[0], &address));
+    staged = address;
+    size_t length = strlen(address.sun_path);
+    if (length + 1 < sizeof staged.sun_path) staged.sun_path[length] = '~';
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), result = fd;
     mode_t mask = umask(0177);
-    if (fd >= 0) result = bind(fd, (struct sockaddr *)&address, sizeof address);
+    unlink(staged.sun_path);
+    if (fd >= 0) result = bind(fd, (struct sockaddr *)&staged, sizeof staged);
     umask(mask);
     if (result >= 0) result = listen(fd, 32);
+    if (result >= 0) result = rename(staged.sun_path, address.sun_path);
     return socket_result(ctx, fd, "listen on a socket", result < 0 ? -1 : 0);
 }
 

@@ -1,6 +1,5 @@
 // How the agent and its host reach each other: VSOCK in a guest, or Unix sockets in the place of a VSOCK
 // device for tests and benchmarks. Both sides of VSOCK use reserved ports, see src/wire/ports.ts.
-import * as os from 'os';
 import * as sys from 'sys';
 import { AGENT_PORT, GUEST_CID_MAX, GUEST_CID_MIN, HOST_CID, HOST_PORT } from '../src/wire/ports.ts';
 import { Fault } from './fault.ts';
@@ -49,10 +48,7 @@ export function vsockTransport(): Transport {
 export function unixTransport(path: string): Transport {
   return {
     dialHost: () => sys.unixConnect(`${path}_${HOST_PORT}`),
-    listen: () => {
-      os.remove(path);
-      return sys.unixListen(path);
-    },
+    listen: () => sys.unixListen(path),
     isHost: () => true,
     asksForPort: true,
   };
