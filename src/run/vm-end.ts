@@ -24,6 +24,8 @@ export interface StopRequests {
 /** The VSOCK device ends with its VMM, and may be noticed first. */
 const VMM_NEWS_MS = 1_000;
 
+const PRESS_AGAIN_MS = 5_000;
+
 /** Resolves when the guest runs no more, or should run no more: what is left of the VM is the caller's to end. */
 export async function untilEnd(started: StartedVm, graceMs: number, stop: StopRequests, say: (fact: string) => void): Promise<RunEnd> {
   const ended = endOf(started);
@@ -32,12 +34,16 @@ export async function untilEnd(started: StartedVm, graceMs: number, stop: StopRe
   if (graceMs === 0) return { kind: 'asked', reason: 'it was ended: nothing in it needs to be saved' };
   say(`the guest is asked to power off; it has ${graceMs / 1000} s, and a second signal ends it at once`);
   // A guest or a VMM that can't take the order is ended when the grace is over.
-  void started.control.powerButton().catch(() => undefined);
+  const press = (): void => void started.control.powerButton().catch(() => undefined);
+  press();
+  // One that is still on its way up has nobody yet who listens.
+  const pressing = setInterval(press, PRESS_AGAIN_MS);
   const timer = new AbortController();
   const last = await Promise.race([
     ended, aborted(stop.insisted).then(() => 'insisted' as const), delay(graceMs, 'late' as const, { signal: timer.signal }).catch(() => 'late' as const),
   ]);
   timer.abort();
+  clearInterval(pressing);
   if (last === 'insisted') return { kind: 'forced', reason: 'it was ended by a second signal, while the guest powered off' };
   if (last === 'late') return { kind: 'forced', reason: `it was ended: the guest had not powered off within ${graceMs / 1000} s` };
   return last.kind === 'guest' ? { kind: 'asked', reason: 'the guest powered off when asked to' } : last;
