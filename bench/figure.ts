@@ -7,8 +7,8 @@ export interface Figure {
   readonly measured: Summary;
   /** The same work done by the shortest way; absent where the limit is absolute. */
   readonly reference?: Summary;
-  /** At most this many times the reference, or this much of the unit where there is none. */
-  readonly limit: number;
+  /** At most this many times the reference, or this much of the unit where there is none; absent where none was set. */
+  readonly limit?: number;
   /** Which percentile the limit is about. */
   readonly by: 'p50' | 'p99';
 }
@@ -19,6 +19,11 @@ export function outcome({ measured, reference, by }: Figure): number {
 }
 
 const COLUMNS = ['figure', 'p50', 'p99', 'min–max', 'reference p50', 'p99', 'min–max', 'outcome', 'limit', ''] as const;
+
+function verdict(result: number, limit: number | undefined, suffix: string): [limit: string, word: string] {
+  if (limit === undefined) return ['–', ''];
+  return [`${limit}${suffix}`, result <= limit ? 'holds' : 'FALLS SHORT'];
+}
 
 /** The table that `npm run bench` prints. */
 export function table(figures: readonly Figure[]): string {
@@ -31,7 +36,7 @@ export function table(figures: readonly Figure[]): string {
     const suffix = reference === undefined ? ` ${unit}` : ' times';
     return [
       `${name} [${unit}]`, ...columns(measured), ...columns(reference),
-      `${result.toFixed(2)}${suffix}`, `${limit}${suffix}`, result <= limit ? 'holds' : 'FALLS SHORT',
+      `${result.toFixed(2)}${suffix}`, ...verdict(result, limit, suffix),
     ];
   });
   const all = [[...COLUMNS], ...rows];

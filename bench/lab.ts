@@ -28,7 +28,12 @@ export class Lab {
       writeFileSync(image, Buffer.concat([readFileSync(initrd), guestFiles(references, rounds)]));
       return [`    - name: ${name}`, '      count: 0', '      vcpu: 1', '      ram_mb: 256', '      secrets: none', `      image: ${image}`];
     });
-    writeFileSync(join(this.directory, 'slicer.yaml'), ['config:', '  host_groups:', ...lines, '  api:', '    bind_address: ./slicer.sock', ''].join('\n'));
+    await this.serve(lines);
+  }
+
+  /** `groups`: host groups as lines of slicer.yaml. */
+  async serve(groups: readonly string[]): Promise<void> {
+    writeFileSync(join(this.directory, 'slicer.yaml'), ['config:', '  host_groups:', ...groups, '  api:', '    bind_address: ./slicer.sock', ''].join('\n'));
     this.#daemon = spawn(SLICER, ['up'], { cwd: this.directory, stdio: ['ignore', 'ignore', 'inherit'], env: { ...process.env, SLICER_LOG_LEVEL: 'warn' } });
     const deadline = Date.now() + START_MS;
     while (!existsSync(join(this.directory, 'slicer.sock'))) {
