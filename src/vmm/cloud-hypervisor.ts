@@ -7,12 +7,12 @@
 // its own threads fails: the last lines of the log tell which. A guest that resets its machine, or whose
 // watchdog does, gets a new one in the same process, which the API says nothing of; the guest's VSOCK
 // connections end, and its socket is there again at once.
-import { open, readFile, type FileHandle } from 'node:fs/promises';
+import { open, readFile, stat, type FileHandle } from 'node:fs/promises';
 import { z } from 'zod';
 import type { GuestArch } from '../delivery/hypervisor.ts';
 import { fail } from '../errors/slicer-error.ts';
 import { addedInterfaces, cloudHypervisorConfig, cloudHypervisorProblems, netConfig } from './cloud-hypervisor-config.ts';
-import type { NetworkInterface, ProcessPlan, Vmm, VmmControl, VmSpec } from './contract.ts';
+import type { NetworkInterface, ProcessPlan, Share, Vmm, VmmControl, VmSpec } from './contract.ts';
 import { putWithDescriptors } from './descriptor-request.ts';
 import { vmmRequest } from './vmm-api.ts';
 
@@ -38,6 +38,7 @@ export function cloudHypervisorVmm(programs: CloudHypervisorPrograms, arch: Gues
     plan: (spec) => [vmmProcess(programs.cloudHypervisor, spec)],
     boot: async (spec, values, signal) => {
       const { control } = spec.sockets;
+      for (const share of spec.shares) await checkShare(share);
       await vmmRequest(control, 'PUT', `${API}/vm.create`, cloudHypervisorConfig(spec, values), signal);
       for (const network of addedInterfaces(spec)) await addInterface(programs.agent, spec, network, signal);
       await vmmRequest(control, 'PUT', `${API}/vm.boot`, undefined, signal);
@@ -61,6 +62,12 @@ function vmmProcess(program: string, { sockets }: VmSpec): ProcessPlan {
     readySocket: sockets.control,
     filtersStderr: true,
   };
+}
+
+/** Cloud Hypervisor would wait a minute for it. It is not connected to: a virtiofsd serves one connection. */
+async function checkShare({ tag, socket }: Share): Promise<void> {
+  const lacks = await stat(socket).then((stats) => (stats.isSocket() ? undefined : 'it is no socket'), ({ code }: NodeJS.ErrnoException) => code);
+  if (lacks !== undefined) throw fail('launch_failed', `no virtiofsd serves the share ${JSON.stringify(tag)} at ${socket}: ${lacks}`);
 }
 
 /** Cloud Hypervisor takes a macvtap by descriptors, one for each pair of queues, and these only once the VM is created. */

@@ -1,13 +1,12 @@
 // What Cloud Hypervisor is told, and how its driver bears one that misbehaves: a program that speaks its
 // API (fake-cloud-hypervisor.ts), started as the driver's plan says.
 import assert from 'node:assert/strict';
-import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { connect } from 'node:net';
+import { createServer as createHttp } from 'node:http';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, test } from 'node:test';
+import { test, type TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import fc from 'fast-check';
 import { encodeOemStrings } from '../../src/delivery/oem-strings.ts';
@@ -17,6 +16,7 @@ import { cloudHypervisorVmm } from '../../src/vmm/cloud-hypervisor.ts';
 import type { Vmm, VmSpec } from '../../src/vmm/contract.ts';
 import { REQUEST_MAX_BYTES } from '../../src/vmm/vmm-api.ts';
 import { installFakeCloudHypervisor, type Fault, type InstalledFake, type Misbehaviour } from './fake-cloud-hypervisor.ts';
+import { assertRefusals, runCloudHypervisor, type RunningCloudHypervisor } from './running-cloud-hypervisor.ts';
 
 const MIB = 1024 * 1024;
 const POLL_MS = 5;
@@ -152,66 +152,34 @@ test('no value is in a plan or a problem, whatever it is', () => {
 
 // From here on with a process.
 
-let directory: string;
-const children: ChildProcess[] = [];
-beforeEach(() => {
-  directory = mkdtempSync(join(tmpdir(), 'slicer-ch-'));
-});
-afterEach(async () => {
-  for (const child of children.splice(0)) {
-    if (child.exitCode !== null || child.signalCode !== null) continue;
-    child.kill('SIGKILL');
-    await once(child, 'exit');
-  }
-  rmSync(directory, { recursive: true });
-});
-
-interface Started {
+interface Started extends RunningCloudHypervisor {
   readonly vmm: Vmm;
   readonly spec: VmSpec;
   readonly fake: InstalledFake;
-  readonly child: ChildProcess;
-  /** What it wrote to its standard output and error. */
-  readonly output: () => string;
+  readonly directory: string;
 }
 
-async function start(misbehaviour: Misbehaviour = {}, change: Partial<VmSpec> = {}): Promise<Started> {
+async function start(t: TestContext, misbehaviour: Misbehaviour = {}, change: (directory: string) => Partial<VmSpec> = () => ({})): Promise<Started> {
+  const directory = mkdtempSync(join(tmpdir(), 'slicer-ch-'));
   const fake = installFakeCloudHypervisor(directory, misbehaviour);
   const spec: VmSpec = {
     ...minimal, kernel: join(directory, 'vmlinux'),
     sockets: { vsock: join(directory, 'vm.vsock'), vhost: join(directory, 'vhost.sock'), control: join(directory, 'control, 1.sock') },
-    bootSlots: [{ form: 'oem-string' }], ...change,
+    bootSlots: [{ form: 'oem-string' }], ...change(directory),
   };
   writeFileSync(spec.kernel, 'ELF');
   const vmm = cloudHypervisorVmm({ cloudHypervisor: fake.program, agent: '/not/there' }, 'x86_64');
-  const [plan] = vmm.plan(spec);
-  const child = spawn(plan!.program, plan!.argv, { env: {}, stdio: ['ignore', 'pipe', 'pipe'] });
-  children.push(child);
-  let output = '';
-  for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk) => (output += String(chunk)));
-  await listening(spec.sockets.control);
-  return { vmm, spec, fake, child, output: () => output };
+  return { vmm, spec, fake, directory, ...await runCloudHypervisor(t, vmm, spec, directory) };
 }
 
-async function listening(path: string): Promise<void> {
-  for (;;) {
-    const socket = connect(path);
-    const is = await Promise.race([once(socket, 'connect').then(() => true), once(socket, 'error').then(() => false)]).catch(() => false);
-    socket.destroy();
-    if (is) return;
-    await delay(POLL_MS);
-  }
-}
-
-test('a guest boots, is found by who comes later, and is gone with its sockets after the power button', async () => {
-  const { vmm, spec, fake, child, output } = await start();
+test('a guest boots, is found by who comes later, and is gone with its sockets after the power button', async (t) => {
+  const { vmm, spec, fake, ended, output, directory } = await start(t);
   await vmm.boot(spec, canary, forever);
   assert.ok(existsSync(spec.sockets.vsock));
   const control = await vmm.connect(spec.sockets, forever);
   assert.equal(control.ended, undefined);
-  const ended = once(child, 'exit');
   await control.powerButton();
-  assert.deepEqual(await ended, [0, null]);
+  assert.equal(await ended, 0);
   control.close();
   assert.deepEqual(fake.requests(), ['PUT vm.create', 'PUT vm.boot', 'GET vmm.ping', 'PUT vm.power-button']);
   assert.deepEqual(readdirSync(directory).filter((name) => /sock/.test(name)), ['control, 1.sock.lock']);
@@ -219,12 +187,17 @@ test('a guest boots, is found by who comes later, and is gone with its sockets a
   await assert.rejects(control.powerButton(), { message: 'the VMM\'s API socket could not be asked for PUT /api/v1/vm.power-button: ENOENT' });
 });
 
-test('nothing that it is told has a member that it does not know', async () => {
-  const volumes = ['a', 'b'].map((name) => ({ path: join(directory, name), readOnly: false }));
-  for (const { path } of volumes) writeFileSync(path, '');
-  const { vmm, spec, fake } = await start({}, {
-    ...full, kernel: join(directory, 'vmlinux'), initrd: '/dev/null', volumes, bootSlots: [{ form: 'oem-string' }],
-    sockets: { vsock: join(directory, 'v'), vhost: '', control: join(directory, 'c') },
+test('nothing that it is told has a member that it does not know', async (t) => {
+  const { vmm, spec, fake } = await start(t, {}, (directory) => {
+    const volumes = ['a', 'b'].map((name) => ({ path: join(directory, name), readOnly: false }));
+    for (const { path } of volumes) writeFileSync(path, '');
+    const virtiofsd = createServer().listen(join(directory, 'fs.sock'));
+    t.after(() => virtiofsd.close());
+    return {
+      ...full, kernel: join(directory, 'vmlinux'), initrd: '/dev/null', volumes, bootSlots: [{ form: 'oem-string' }],
+      shares: [{ tag: 'store', socket: join(directory, 'fs.sock') }],
+      sockets: { vsock: join(directory, 'v'), vhost: '', control: join(directory, 'c') },
+    };
   });
   await vmm.boot(spec, canary, forever);
   assert.deepEqual(fake.requests(), ['PUT vm.create', 'PUT vm.boot']);
@@ -245,8 +218,8 @@ for (const request of ['vm.create', 'vm.boot'] as const) {
   for (const fault of Object.keys(answers) as Fault[]) {
     // Once it has answered the last request it is booted; that it then dies is for who watches it.
     if (request === 'vm.boot' && fault === 'die-after') continue;
-    test(`a VMM that answers ${request} with ${fault} fails the boot, with nothing of a value`, async () => {
-      const { vmm, spec, fake } = await start({ faults: { [request]: fault } });
+    test(`a VMM that answers ${request} with ${fault} fails the boot, with nothing of a value`, async (t) => {
+      const { vmm, spec, fake } = await start(t, { faults: { [request]: fault } });
       const hangs = new AbortController();
       if (fault === 'nothing') void asked(fake, `PUT ${request}`).then(() => hangs.abort(new Error('it hangs')));
       await assert.rejects(vmm.boot(spec, canary, hangs.signal), (error: Error & { code?: string }) => {
@@ -265,8 +238,8 @@ async function asked(fake: InstalledFake, request: string): Promise<void> {
   while (!fake.requests().includes(request)) await delay(POLL_MS);
 }
 
-test('a guest that can\'t boot says why', async () => {
-  const { vmm, spec } = await start();
+test('a guest that can\'t boot says why', async (t) => {
+  const { vmm, spec } = await start(t);
   rmSync(spec.kernel);
   await assert.rejects(vmm.boot(spec, canary, forever), {
     code: 'launch_failed',
@@ -277,8 +250,8 @@ test('a guest that can\'t boot says why', async () => {
 
 for (const size of [REQUEST_MAX_BYTES - 1, REQUEST_MAX_BYTES, REQUEST_MAX_BYTES + 1]) {
   const fits = size <= REQUEST_MAX_BYTES;
-  test(`a configuration of ${size} bytes ${fits ? 'boots' : 'is refused before anything is sent'}`, async () => {
-    const { vmm, spec, fake } = await start();
+  test(`a configuration of ${size} bytes ${fits ? 'boots' : 'is refused before anything is sent'}`, async (t) => {
+    const { vmm, spec, fake } = await start(t);
     const rest = Buffer.byteLength(JSON.stringify(cloudHypervisorConfig(spec, [secret('')])));
     const booted = vmm.boot(spec, [secret('x'.repeat(size - rest))], forever);
     if (fits) await booted;
@@ -291,15 +264,33 @@ for (const size of [REQUEST_MAX_BYTES - 1, REQUEST_MAX_BYTES, REQUEST_MAX_BYTES 
   });
 }
 
-test('what answers a ping with something else is no Cloud Hypervisor', async () => {
-  const { vmm, spec } = await start({ faults: { 'vmm.ping': '500' } });
-  await assert.rejects(vmm.connect(spec.sockets, forever), { code: 'launch_failed' });
+test('what answers a ping with something else is no Cloud Hypervisor', async (t) => {
+  const path = join(mkdtempSync(join(tmpdir(), 'slicer-ch-')), 'control.sock');
+  const other = createHttp((_, response) => response.end('{"version":1}')).listen(path);
+  t.after(() => other.close());
+  await assert.rejects(pure.connect({ ...minimal.sockets, control: path }, forever), {
+    code: 'launch_failed', message: 'what listens on the control socket is no Cloud Hypervisor',
+  });
 });
 
-test('a macvtap that is not there is named', async () => {
-  const device = join(directory, 'tap7');
-  const { vmm, spec } = await start({}, { interfaces: [{ kind: 'macvtap', name: 'no-such-link', device }] });
+test('a macvtap that is not there is named', async (t) => {
+  const { vmm, spec } = await start(t, {}, () => ({ interfaces: [{ kind: 'macvtap', name: 'no-such-link', device: '/not/there' }] }));
   await assert.rejects(vmm.boot(spec, canary, forever), {
-    code: 'launch_failed', message: `macvtap "no-such-link" with ${device} can't be opened: ENOENT`,
+    code: 'launch_failed', message: 'macvtap "no-such-link" with /not/there can\'t be opened: ENOENT',
   });
+});
+
+test('a share that nobody serves is named before anything is sent', async (t) => {
+  const { vmm, spec, fake } = await start(t, {}, (directory) => ({ shares: [{ tag: 'store', socket: join(directory, 'fs.sock') }] }));
+  const { socket } = spec.shares[0]!;
+  await assert.rejects(vmm.boot(spec, canary, forever), { code: 'launch_failed', message: `no virtiofsd serves the share "store" at ${socket}: ENOENT` });
+  writeFileSync(socket, '');
+  await assert.rejects(vmm.boot(spec, canary, forever), { message: `no virtiofsd serves the share "store" at ${socket}: it is no socket` });
+  assert.deepEqual(fake.requests(), []);
+});
+
+test('the fake refuses what the real one does, and has its limits', async (t) => {
+  const { spec, ended } = await start(t);
+  await assertRefusals(spec.sockets.control);
+  assert.equal(await ended, 0);
 });

@@ -12,6 +12,8 @@ import { z } from 'zod';
 const TABLE_MAX_BYTES = 65_398;
 const STRINGS_MAX = 255;
 
+const NOT_THERE = 'No such file or directory (os error 2)';
+
 /** PciDeviceCommonConfig, which most devices flatten. */
 const pci = { id: z.string().optional(), iommu: z.boolean().optional(), pci_segment: z.int().optional(), pci_device_id: z.int().optional() };
 const console = (...modes: [string, ...string[]]) => z.strictObject({ mode: z.enum(modes), file: z.string().optional(), socket: z.string().optional() });
@@ -25,11 +27,11 @@ export const netConfig = z.strictObject({
 });
 
 export const vmConfig = z.strictObject({
-  cpus: z.strictObject({ boot_vcpus: z.int().min(0), max_vcpus: z.int().min(0), nested: z.boolean().optional() }),
+  cpus: z.strictObject({ boot_vcpus: z.int().min(0), max_vcpus: z.int().min(0), nested: z.boolean().optional() }).default({ boot_vcpus: 1, max_vcpus: 1 }),
   memory: z.strictObject({
     size: z.int().min(0), mergeable: z.boolean().optional(), shared: z.boolean().optional(), hugepages: z.boolean().optional(),
     prefault: z.boolean().optional(), thp: z.boolean().optional(),
-  }),
+  }).default({ size: 512 * 1024 * 1024 }),
   payload: z.strictObject({
     firmware: z.string().optional(), kernel: z.string().optional(), cmdline: z.string().optional(), initramfs: z.string().optional(),
   }).optional(),
@@ -55,6 +57,13 @@ export const vmConfig = z.strictObject({
 export type VmConfig = z.infer<typeof vmConfig>;
 export type NetConfig = z.infer<typeof netConfig>;
 
+/** As serde says it of a member that is of another type: with the value. */
+export function typeError(error: z.ZodError, body: unknown): string {
+  const [issue] = error.issues;
+  const value = issue?.path.reduce<any>((part, key) => part?.[key], body);
+  return typeof value === 'string' ? `invalid type: string ${JSON.stringify(value)}, expected another` : String(issue?.message);
+}
+
 /** Why it does not boot, as the chain of messages that its API answers with; undefined when it does. */
 export function refusalOf(config: VmConfig): string[] | undefined {
   const { cpus, memory, payload, disks = [], net = [], fs = [], balloon, vsock, platform } = config;
@@ -75,10 +84,10 @@ export function refusalOf(config: VmConfig): string[] | undefined {
   if (strings.length > STRINGS_MAX) return ['a count of OEM strings that wraps'];
   if (strings.reduce((sum, text) => sum + Buffer.byteLength(text) + 1, 0) > TABLE_MAX_BYTES) return ['an SMBIOS table that overwrites memory'];
   if (strings.some((text) => text === '' || text.includes('\0'))) return ['an OEM string that ends the table'];
-  if (!isReadable(payload.kernel)) return ['Cannot open kernel file', 'No such file or directory (os error 2)'];
-  if (payload.initramfs !== undefined && !isReadable(payload.initramfs)) return ['Cannot open initramfs file', 'No such file or directory (os error 2)'];
+  if (!isReadable(payload.kernel)) return ['Cannot open kernel file', NOT_THERE];
+  if (payload.initramfs !== undefined && !isReadable(payload.initramfs)) return ['Cannot open initramfs file', NOT_THERE];
   for (const { path } of disks) {
-    if (path === undefined || !isReadable(path)) return ['Error from device manager', 'Cannot open disk', 'No such file or directory (os error 2)'];
+    if (path === undefined || !isReadable(path)) return ['Error from device manager', 'Cannot open disk path', `I/O error (path=${path} op=open)`, NOT_THERE];
   }
   return undefined;
 }

@@ -1,7 +1,8 @@
 // A program that passes for Cloud Hypervisor v53 where that can't run: the same command line, the same HTTP
-// over the same Unix socket, the same order of requests, limits and refusals. It has no guest: what a guest
-// would be seen to do is a line on its console, a VSOCK socket on which nobody listens, and an end by the
-// power button. It can be told to misbehave, at any request, in ways that the real one should not.
+// over the same Unix socket, the same order of requests, limits and refusals, to which the tests hold both.
+// In place of a guest it has a line on the console and, where it is sent a boot token, a wire agent; the
+// power button ends it, and nothing restarts it. It can be told to misbehave, at any request, in ways that
+// the real one should not.
 //
 // Where its behaviour is from: cloud-hypervisor/src/main.rs (command line, umask, exit codes, the socket and
 // its lock at the end), vmm/src/api/http (answers), micro_http's server.rs and connection.rs (MAX_PAYLOAD_SIZE
@@ -11,7 +12,8 @@ import { appendFileSync, chmodSync, closeSync, openSync, readFileSync, rmSync, w
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { VsockDevice } from '../live/vsock-device.ts';
-import { netConfig, refusalOf, vmConfig, type VmConfig } from './fake-cloud-hypervisor-config.ts';
+import { netConfig, refusalOf, typeError, vmConfig, type VmConfig } from './fake-cloud-hypervisor-config.ts';
+import { runGuest } from './fake-guest.ts';
 
 /** `echo`: status 400 that repeats the request. `die`: before an answer. `die-after`: after a good one. */
 export type Fault = '400' | '500' | 'nothing' | 'half' | 'garbage' | 'echo' | 'die' | 'die-after';
@@ -69,12 +71,12 @@ function main(controlFile: string, logFile: string, argv: readonly string[]): vo
   };
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => end(0));
 
-  const actions: Readonly<Record<string, (body: unknown) => Answer | Promise<Answer>>> = {
+  const actions: Actions = {
     'GET vmm.ping': () => ({ status: 200, body: { build_version: 'v53.0', version: '53.0.0', pid: process.pid, features: ['kvm'] } }),
     'GET vm.info': () => (config === undefined ? refuse(404, 'The VM info is not available', 'VM is not created') : { status: 200, body: { config } }),
     'PUT vm.create': (body) => {
       const parsed = vmConfig.safeParse(body);
-      if (!parsed.success) return { status: 400, body: ['Failed to deserialize JSON', parsed.error.issues[0]?.message] };
+      if (!parsed.success) return { status: 400, body: ['Failed to deserialize JSON', typeError(parsed.error, body)] };
       if (config !== undefined) return refuse(500, 'The VM could not be created', 'VM is already created');
       config = parsed.data;
       if (talkative) process.stderr.write(`INFO: ${JSON.stringify(config)}\n`);
@@ -82,7 +84,7 @@ function main(controlFile: string, logFile: string, argv: readonly string[]): vo
     },
     'PUT vm.add-net': (body) => {
       const parsed = netConfig.safeParse(body);
-      if (!parsed.success) return { status: 400, body: ['Failed to deserialize JSON', parsed.error.issues[0]?.message] };
+      if (!parsed.success) return { status: 400, body: ['Failed to deserialize JSON', typeError(parsed.error, body)] };
       if (config === undefined) return refuse(404, 'The network device could not be added to the VM', 'VM is not created');
       config = { ...config, net: [...config.net ?? [], parsed.data] };
       return { status: 204 };
@@ -90,11 +92,15 @@ function main(controlFile: string, logFile: string, argv: readonly string[]): vo
     'PUT vm.boot': async () => {
       if (config === undefined) return refuse(404, 'The VM could not boot', 'VM config is missing');
       if (booted) return refuse(500, 'The VM could not boot', 'VM is already created');
-      const refusal = refusalOf(config) ?? await openVsock(config);
+      const refusal = refusalOf(config) ?? await startGuest(config);
       if (refusal !== undefined) return refuse(500, 'The VM could not boot', ...refusal);
       booted = true;
       process.stdout.write(`[    0.000000] Command line: ${config.payload?.cmdline}\r\n`);
       return { status: 204 };
+    },
+    'PUT vmm.shutdown': () => {
+      setImmediate(() => end(0));
+      return { status: 200 };
     },
     'PUT vm.power-button': () => {
       if (!booted) return refuse(500, 'Error triggering power button', 'VM is not running');
@@ -114,7 +120,7 @@ function main(controlFile: string, logFile: string, argv: readonly string[]): vo
       const text = await readBody(request);
       const fault = faults[name];
       if (fault !== undefined && fault !== 'die-after') return misbehave(fault, text, request, response);
-      const { status, body } = await answerTo(actions[`${request.method} ${name}`], name, text);
+      const { status, body } = await answerTo(actions, request.method ?? '', name, text);
       if (fault === 'die-after') response.on('finish', () => process.kill(process.pid, 'SIGKILL'));
       send(request, response, status, body === undefined ? undefined : JSON.stringify(body));
     })();
@@ -126,11 +132,19 @@ interface Answer {
   readonly body?: unknown;
 }
 
+/** By method and the last part of the path. */
+type Actions = Readonly<Record<string, (body: unknown) => Answer | Promise<Answer>>>;
+
 const refuse = (status: number, ...chain: string[]): Answer => ({ status, body: ['Error from API', ...chain] });
 
 /** VmActionHandler: an action takes a body or none, and the other is a bad request. */
-function answerTo(action: ((body: unknown) => Answer | Promise<Answer>) | undefined, name: string, text: string): Answer | Promise<Answer> {
-  if (action === undefined) return { status: 404, body: ['Not Found'] };
+function answerTo(actions: Actions, method: string, name: string, text: string): Answer | Promise<Answer> {
+  const action = actions[`${method} ${name}`];
+  if (action === undefined) {
+    const isKnown = Object.keys(actions).some((key) => key.endsWith(` ${name}`));
+    return isKnown ? { status: 400, body: ['Bad Request'] } : { status: 404, body: ['Not Found'] };
+  }
+  if (text === '' && name === 'vm.create') return { status: 400 };
   if ((text !== '') !== ['vm.create', 'vm.add-net'].includes(name)) return { status: 400, body: ['Bad Request'] };
   try {
     return action(text === '' ? undefined : JSON.parse(text));
@@ -145,7 +159,7 @@ function send(request: IncomingMessage, response: ServerResponse, status: number
   response.sendDate = false;
   response.writeHead(status, '', {
     Server: 'Cloud Hypervisor API', Connection: 'keep-alive', 'Content-Type': 'application/json',
-    ...(body === undefined ? {} : { 'Content-Length': Buffer.byteLength(body) }),
+    ...(status === 204 ? {} : { 'Content-Length': Buffer.byteLength(body ?? '') }),
   });
   response.end(body);
 }
@@ -169,14 +183,22 @@ async function readBody(request: IncomingMessage): Promise<string> {
   return text;
 }
 
-/** As long as no guest is there nobody listens behind it, and every connection ends at once. */
-async function openVsock({ vsock }: VmConfig): Promise<string[] | undefined> {
+/** A guest that was sent no boot token has no agent: nobody listens there, and every connection ends at once. */
+async function startGuest({ vsock, platform }: VmConfig): Promise<string[] | undefined> {
+  if (vsock === undefined) return undefined;
+  let device: VsockDevice;
   try {
-    if (vsock !== undefined) await VsockDevice.listen(vsock.socket);
-    return undefined;
+    device = await VsockDevice.listen(vsock.socket);
   } catch {
-    return ['Error from device manager', 'Cannot create virtio-vsock backend', 'Address in use (os error 98)'];
+    return [
+      'Error from device manager', 'Cannot create virtio-vsock backend', 'Error binding to the host-side Unix socket',
+      'Address already in use (os error 98)',
+    ];
   }
+  const prefix = 'io.systemd.credential.binary:slicer.boot-token=';
+  const token = platform?.oem_strings?.find((text) => text.startsWith(prefix))?.slice(prefix.length);
+  if (token !== undefined) runGuest(device, () => undefined, Buffer.from(token, 'base64').toString());
+  return undefined;
 }
 
 /** OptionParser of the option_parser crate, for `path=`. */

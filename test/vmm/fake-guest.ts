@@ -9,8 +9,9 @@ import { payload, WireAgent } from '../live/wire-agent.ts';
 /** As the agent waits before it dials a host again that is not there. */
 const AGAIN_MS = 50;
 
-export function runGuest(device: VsockDevice, reboot: () => void): void {
-  const agent = new WireAgent(device);
+/** `token`: the boot token, empty where the VMM has no boot channel. */
+export function runGuest(device: VsockDevice, reboot: () => void, token = ''): void {
+  const agent = new WireAgent(device, token);
   agent.runCommand = (request, send) => {
     const { output, exitCode } = run(agent, request, reboot);
     send({ type: FRAME.started, payload: payload('7') });
