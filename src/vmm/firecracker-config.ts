@@ -7,6 +7,8 @@ const MIB = 1024 * 1024;
 
 /** MAX_SUPPORTED_VCPUS of Firecracker's vmm crate (vmm_config/machine_config.rs). */
 const CPUS_MAX = 32;
+/** Interrupts 5 to 23 on x86 (arch/x86_64/layout.rs), two of them for VMGenID and VMClock. */
+const DEVICES_MAX = 17;
 /** CMDLINE_MAX_SIZE (arch/x86_64/layout.rs, arch/aarch64/layout.rs), with the closing NUL. */
 const CMDLINE_MAX_BYTES = 2048;
 /** What Firecracker itself adds, once and for each device. */
@@ -49,7 +51,8 @@ export function firecrackerProblems(spec: VmSpec): Problem[] {
   const lacks = (what: string, hint: string): Problem =>
     problem(`Firecracker has no ${what}, which vm "${spec.name}" asks for`, hint);
   const other = 'use hypervisor: qemu or cloud-hypervisor';
-  const cmdlineBytes = cmdlineBytesOf(spec);
+  const { balloon, ramBytes } = spec;
+  const [devices, cmdlineBytes] = [deviceCountOf(spec), cmdlineBytesOf(spec)];
   return [
     ...spec.bootSlots.map((slot) => lacks(
       slot.form === 'oem-string' ? 'SMBIOS' : `fw_cfg for ${JSON.stringify(slot.name)}`, 'deliver over the live channel')),
@@ -59,6 +62,13 @@ export function firecrackerProblems(spec: VmSpec): Problem[] {
     ...(spec.watchdog ? [lacks('watchdog', other)] : []),
     ...(spec.cpus > CPUS_MAX
       ? [problem(`vm "${spec.name}" has ${spec.cpus} cpus; Firecracker takes ${CPUS_MAX}`, other)]
+      : []),
+    ...(devices > DEVICES_MAX
+      ? [problem(`vm "${spec.name}" has ${devices} virtio devices, its VSOCK and entropy devices with them; Firecracker takes ${DEVICES_MAX}`, other)]
+      : []),
+    ...(balloon !== undefined && balloon.sizeBytes >= ramBytes
+      ? [problem(`the balloon of vm "${spec.name}" takes ${balloon.sizeBytes} of its ${ramBytes} bytes of memory; it must leave some`,
+        'use a smaller one')]
       : []),
     ...(cmdlineBytes > CMDLINE_MAX_BYTES
       ? [problem(`the kernel command line of vm "${spec.name}" is ${cmdlineBytes} bytes with what Firecracker adds to it; the limit is ${CMDLINE_MAX_BYTES}`,
@@ -128,7 +138,10 @@ function bootArgs({ cmdline }: VmSpec): string {
   return [`${kernel} ${CMDLINE}`, ...init].join(' -- ');
 }
 
+function deviceCountOf({ volumes, interfaces, balloon }: VmSpec): number {
+  return volumes.length + interfaces.length + (balloon === undefined ? 2 : 3);
+}
+
 function cmdlineBytesOf(spec: VmSpec): number {
-  const devices = spec.volumes.length + spec.interfaces.length + (spec.balloon === undefined ? 2 : 3);
-  return Buffer.byteLength(bootArgs(spec)) + OWN_CMDLINE_BYTES + devices * DEVICE_CMDLINE_BYTES + 1;
+  return Buffer.byteLength(bootArgs(spec)) + OWN_CMDLINE_BYTES + deviceCountOf(spec) * DEVICE_CMDLINE_BYTES + 1;
 }

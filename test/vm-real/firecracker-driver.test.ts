@@ -103,6 +103,25 @@ test('a kernel command line that is as long as the driver lets it be is taken', 
   await vmm.boot(lab.spec, [], forever);
 });
 
+test('a guest can have as many devices as the driver lets it have, and no more', { skip }, async (t) => {
+  for (const beyond of [0, 1]) {
+    const lab = await start(t, (spec, directory) => {
+      const path = join(directory, 'disk.raw');
+      writeFileSync(path, '');
+      truncateSync(path, MIB);
+      const volumes = [{ path, readOnly: true }];
+      while (vmm.problems({ ...spec, volumes: [...volumes, volumes[0]!] }).length === 0) volumes.push(volumes[0]!);
+      return { ...spec, volumes };
+    });
+    const { volumes } = lab.spec;
+    const booting = vmm.boot({ ...lab.spec, volumes: [...volumes, ...volumes.slice(0, beyond)] }, [], forever);
+    if (beyond === 0) await booting;
+    else await assert.rejects(booting, { message: /^the VMM answered PUT \/actions with status 400: / });
+    lab.process.kill('SIGKILL');
+    await lab.ended;
+  }
+});
+
 test('what it refuses is what the fake refuses', { skip }, async (t) => {
   const { spec } = await start(t);
   await assertRefusals(spec.sockets.control);

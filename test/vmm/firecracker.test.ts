@@ -85,6 +85,9 @@ test('what a specification does not have is in no request', () => {
 const cmdlineOf = (bytes: number): string => 'x'.repeat(bytes);
 const ROOM = 2048 - ` ${ADDED}`.length - ' pci=off'.length - 7 * ' virtio_mmio.device=4K@0xc0001000:23'.length - 1;
 
+const disks = (count: number): VmSpec['volumes'] =>
+  Array.from({ length: count }, (_, index) => ({ path: `/disks/${index}.raw`, readOnly: true }));
+
 const refusals: Record<string, [Partial<VmSpec>, string]> = {
   'an OEM string': [{ bootSlots: [{ form: 'oem-string' }] }, 'Firecracker has no SMBIOS, which vm "web-1" asks for'],
   'a file of fw_cfg': [
@@ -100,6 +103,11 @@ const refusals: Record<string, [Partial<VmSpec>, string]> = {
   ],
   'a watchdog': [{ watchdog: true }, 'Firecracker has no watchdog, which vm "web-1" asks for'],
   '33 processors': [{ cpus: 33 }, 'vm "web-1" has 33 cpus; Firecracker takes 32'],
+  'a 15th disk beside a balloon': [{ volumes: disks(15), interfaces: [] }, 'vm "web-1" has 18 virtio devices, its VSOCK and entropy devices with them; Firecracker takes 17'],
+  'a balloon that leaves nothing': [
+    { balloon: { sizeBytes: 512 * MIB, deflateOnOom: true, freePageReporting: false } },
+    'the balloon of vm "web-1" takes 536870912 of its 536870912 bytes of memory; it must leave some',
+  ],
   'a command line one byte too long': [
     { cmdline: cmdlineOf(ROOM + 1) },
     'the kernel command line of vm "web-1" is 2049 bytes with what Firecracker adds to it; the limit is 2048',
@@ -125,7 +133,9 @@ test('what is lacking is told all at once, and what is at a limit is taken', () 
     cmdline: cmdlineOf(2048),
   };
   assert.equal(vmm.problems(spec).length, 9);
-  assert.deepEqual(vmm.problems({ ...full, cpus: 32, cmdline: cmdlineOf(ROOM) }), []);
+  const balloon = { sizeBytes: 511 * MIB, deflateOnOom: true, freePageReporting: false };
+  assert.deepEqual(vmm.problems({ ...full, balloon, cpus: 32, cmdline: cmdlineOf(ROOM) }), []);
+  assert.deepEqual(vmm.problems({ ...full, volumes: disks(14), interfaces: [] }), []);
 });
 
 interface Lab extends RunningFirecracker {
