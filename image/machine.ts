@@ -9,7 +9,7 @@ import { AGENT_ARCHS, type AgentArch, compilerPackages, findCompiler, HOST_ARCH 
 export type Purpose = 'run' | 'build' | 'debian' | 'test';
 
 interface Part {
-  readonly purpose: Purpose;
+  readonly purposes: readonly Purpose[];
   readonly packages: readonly string[];
   /** Completes "it …". */
   readonly why: string;
@@ -20,26 +20,26 @@ const command = (...names: string[]) => () => names.some((name) => findCommand(n
 const compiler = (arch: AgentArch) => () => findCompiler(arch).then(() => true, () => false);
 
 const PARTS: readonly Part[] = [
-  { purpose: 'run', packages: ['qemu-system-x86'], why: 'runs the VMs', isThere: command('qemu-system-x86_64') },
+  { purposes: ['run'], packages: ['qemu-system-x86'], why: 'runs the VMs', isThere: command('qemu-system-x86_64') },
   {
-    purpose: 'build',
+    purposes: ['build', 'debian'],
     packages: ['debian-archive-keyring'],
     why: 'checks the packages that the guest image is made of',
     // An older keyring package lacks the keys of the release that the image comes from.
     isThere: () => existsSync('/usr/share/keyrings/debian-archive-trixie-automatic.gpg'),
   },
-  { purpose: 'build', packages: ['xz-utils'], why: 'unpacks sources and kernel modules', isThere: command('xz') },
+  { purposes: ['build', 'debian'], packages: ['xz-utils'], why: 'unpacks sources and kernel modules', isThere: command('xz') },
   ...AGENT_ARCHS.map((arch): Part => ({
-    purpose: 'build',
+    purposes: ['build'],
     packages: compilerPackages(arch),
     why: `compiles the agent for ${arch}`,
     isThere: compiler(arch),
   })),
-  { purpose: 'debian', packages: ['e2fsprogs'], why: "makes the file system of the Debian image", isThere: command('mke2fs') },
-  { purpose: 'debian', packages: ['util-linux'], why: 'runs the scripts of its packages apart from this machine', isThere: command('unshare') },
-  { purpose: 'test', packages: ['strace'], why: 'injects faults into system calls', isThere: command('strace') },
+  { purposes: ['debian'], packages: ['e2fsprogs'], why: "makes the file system of the Debian image", isThere: command('mke2fs') },
+  { purposes: ['debian'], packages: ['util-linux'], why: 'runs the scripts of its packages apart from this machine', isThere: command('unshare') },
+  { purposes: ['test'], packages: ['strace'], why: 'injects faults into system calls', isThere: command('strace') },
   {
-    purpose: 'test',
+    purposes: ['test'],
     packages: ['qemu-user'],
     why: 'runs the agent for aarch64',
     isThere: () => HOST_ARCH === 'aarch64' || command('qemu-aarch64', 'qemu-aarch64-static')(),
@@ -48,7 +48,7 @@ const PARTS: readonly Part[] = [
 
 /** Parts for these purposes that this machine lacks. */
 export async function missingParts(purposes: readonly Purpose[], parts: readonly Part[] = PARTS): Promise<readonly Part[]> {
-  const wanted = parts.filter((part) => purposes.includes(part.purpose));
+  const wanted = parts.filter((part) => part.purposes.some((purpose) => purposes.includes(purpose)));
   const there = await Promise.all(wanted.map((part) => part.isThere()));
   return wanted.filter((_, index) => there[index] === false);
 }

@@ -14,13 +14,14 @@ function directory(t: TestContext): string {
 }
 
 test('only what is missing, and only for the purposes asked for, is named', async () => {
-  const part = (purpose: Purpose, name: string, there: boolean) =>
-    ({ purpose, packages: [name], why: 'is needed', isThere: async () => there });
-  const parts = [part('run', 'qemu', true), part('build', 'gcc', false), part('test', 'strace', false)];
+  const part = (purposes: readonly Purpose[], name: string, there: boolean) =>
+    ({ purposes, packages: [name], why: 'is needed', isThere: async () => there });
+  const parts = [part(['run'], 'qemu', true), part(['build'], 'gcc', false), part(['build', 'debian'], 'xz', false), part(['test'], 'strace', false)];
   const names = async (...purposes: Purpose[]) =>
     (await missingParts(purposes, parts)).flatMap((missing) => missing.packages);
-  assert.deepEqual(await names('run', 'build'), ['gcc']);
-  assert.deepEqual(await names('run', 'build', 'test'), ['gcc', 'strace']);
+  assert.deepEqual(await names('run', 'build'), ['gcc', 'xz']);
+  assert.deepEqual(await names('debian'), ['xz']);
+  assert.deepEqual(await names('run', 'build', 'test'), ['gcc', 'xz', 'strace']);
   assert.deepEqual(await names('run'), []);
 });
 

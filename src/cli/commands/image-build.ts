@@ -30,7 +30,7 @@ export function configure(command: Command, context: Context): void {
       if (name === undefined) throw fail('usage', `there is no recipe for an image "${word}"`, 'slicer image build tiny');
       say(context, `making the ${name} image, or finding it made`);
       const progress = nowAndThen(context);
-      if (name === 'debian') await ensureMachine(['build', 'debian'], progress);
+      if (name === 'debian') await ensureMachine(['debian'], progress);
       // The device through which a guest is reached: no VM starts without it.
       const [image] = await Promise.all([ensureGuestImage(name, progress), ensureVhostDeviceVsock()]);
       if (json) return printJson(context, image);
