@@ -1,14 +1,16 @@
-// What `slicer explain` and `slicer check` look at: a VM that could be launched, with the plan for it.
+// What `slicer explain` and `slicer check` look at: a VM that could be launched or run, with the plan for it.
 import type { Config, HostGroup } from '../config/config.ts';
 import { loadConfig } from '../config/load.ts';
+import type { RunFile } from '../config/run-file.ts';
 import type { VmmChoice } from '../delivery/hypervisor.ts';
 import { fail } from '../errors/slicer-error.ts';
-import { planGroup, storeOf, type CheckedPlan } from './delivery-check.ts';
+import { checkRunFile } from '../run/check.ts';
+import { planGroup, storeOf, warningText, type CheckedPlan } from './delivery-check.ts';
 
 export interface DeliverySubject {
-  readonly kind: 'group';
+  readonly kind: 'group' | 'vm';
   readonly name: string;
-  /** How messages call it: `host group "web"`. */
+  /** How messages call it: `host group "web"`, `vm "db"`. */
   readonly label: string;
   readonly vmm: VmmChoice;
   readonly plan: CheckedPlan;
@@ -32,6 +34,12 @@ export function groupSubject(name: string, configFile: string): DeliverySubject 
 export function groupSubjects(config: Config): readonly DeliverySubject[] {
   const { warnings, ...store } = storeOf(config);
   return config.hostGroups.map((group) => ({ ...subjectOf(group, planGroup(group, store)), warnings }));
+}
+
+/** What `slicer run` would deliver to the VM of a file. */
+export async function runSubject(file: RunFile, env: NodeJS.ProcessEnv): Promise<DeliverySubject> {
+  const { plan, warnings } = await checkRunFile(file, { env, uid: (process.geteuid as () => number)() });
+  return { kind: 'vm', name: file.name, label: `vm "${file.name}"`, vmm: file.vmm, plan: { ...plan, warnings: [] }, warnings: warnings.map(warningText) };
 }
 
 const subjectOf = ({ name, vmm }: HostGroup, plan: CheckedPlan) => ({ kind: 'group' as const, name, label: `host group "${name}"`, vmm, plan });

@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto';
 import { resolve } from 'node:path';
 import { fail, throwIfAny } from '../errors/slicer-error.ts';
 import type { SecretName } from '../secret/name.ts';
-import { readDocument } from './document.ts';
+import { entriesOf, readDocument } from './document.ts';
 import { absolutePath, describeFailure, diskFiles } from './named-files.ts';
 import { issuesOf, problemAt, problemsOf } from './problems.ts';
 import type { RunBoot, RunFile, RunInterface, RunSecret, RunVolume } from './run-file.ts';
@@ -21,14 +21,26 @@ const DEFAULT_CMDLINE = 'console=ttyS0 panic=-1';
 
 /** Relative paths start at `directory`. Throws invalid_config, and not_found where there is no such file. */
 export function loadRunFile(file: string, directory: string = process.cwd()): RunFile {
-  let bytes: Uint8Array;
+  return parseRunFile(readText(file, directory), { file, directory });
+}
+
+/** Whether a file is one VM's rather than a slicer.yaml, whose one key is `config`; false for one that can't be read. */
+export function isRunFile(file: string, directory: string = process.cwd()): boolean {
   try {
-    bytes = diskFiles.read(resolve(directory, file), RUN_FILE_MAX_BYTES);
+    const keys = Object.keys(entriesOf(readDocument(readText(file, directory)).data));
+    return keys.includes('name') && !keys.includes('config');
+  } catch {
+    return false;
+  }
+}
+
+function readText(file: string, directory: string): string {
+  try {
+    return new TextDecoder().decode(diskFiles.read(resolve(directory, file), RUN_FILE_MAX_BYTES));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw fail('invalid_config', `"${file}" ${describeFailure(error)}`);
     throw fail('not_found', `"${file}" does not exist`, 'slicer run --help');
   }
-  return parseRunFile(new TextDecoder().decode(bytes), { file, directory });
 }
 
 /** `file` is how problems name it. Throws invalid_config. */

@@ -115,7 +115,7 @@ export function planDelivery(vm: DeliveryVm, secrets: KnownSecrets): DeliveryPla
       ...credentialNameProblems(vm.credentials, own.map(({ name }) => name)).map(({ index, ...problem }): Problem => problem),
       ...(room === undefined ? channelProblems(vm, asked) : nameLengthProblems(vm, boot, room)),
       ...sized.flatMap((wish) => sourceProblems(label, wish)),
-      ...staticStringProblems(label, vmm, room?.form === 'oem-string', vm.oemStrings),
+      ...staticStringProblems(label, vmm, room?.form === 'oem-string', vm.oemStrings, [...own, ...vm.credentials].map(({ name }) => name)),
       ...(room === undefined ? [] : roomProblems(label, room, items)),
     ],
   };

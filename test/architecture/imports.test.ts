@@ -104,7 +104,7 @@ test('a secret\'s plaintext is taken out in few, known places', () => {
     .map((name) => `${folder}/${name}`));
   const revealing = [...new Set(files)].filter((file) => /\.reveal\(\)/.test(readFileSync(join(ROOT, file), 'utf8')));
   const known = [
-    'src/delivery/', 'src/live/', 'src/store/', 'src/vm/', 'src/vmm/cloud-hypervisor-config.ts',
+    'src/delivery/', 'src/live/', 'src/store/', 'src/vm/', 'src/vmm/cloud-hypervisor-config.ts', 'src/run/render.ts',
   ];
   assert.deepEqual(revealing.filter((file) => !known.some((folder) => file.startsWith(folder))), []);
   assert.ok(revealing.length > 0);

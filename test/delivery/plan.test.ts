@@ -144,7 +144,7 @@ test('every problem is told at once, without a value', () => {
     wish('mistyped-value/x', 'big'), wish('passwd.x', 'a'), wish('A', 'absent'), wish('A', 'empty'), wish('slicer.boot-token', 'a'),
   ];
   const planned = (vmm: VmmChoice): DeliveryPlan => planDelivery(
-    vm(wishes, { vmm, grant: [name('gone')], oemStrings: [`io.systemd.credential:x=${canary}`] }),
+    vm(wishes, { vmm, grant: [name('gone')], oemStrings: [`io.systemd.credential:A=${canary}`] }),
     known({ a: canary, big: canary.repeat(60_000), empty: '' }),
   );
   assert.deepEqual(codes(planned(CLOUD_HYPERVISOR)), [

@@ -1,9 +1,10 @@
 import type { Command } from 'commander';
 import { findGuestImage, IMAGE_NAMES, type ImageName } from '../../../image/guest-images.ts';
 import { loadConfig } from '../../config/load.ts';
+import { isRunFile, loadRunFile } from '../../config/run-file-load.ts';
 import { SlicerError, throwIfAny } from '../../errors/slicer-error.ts';
 import type { Context } from '../context.ts';
-import { groupSubjects } from '../delivery-subject.ts';
+import { groupSubjects, runSubject } from '../delivery-subject.ts';
 import { warningText } from '../delivery-check.ts';
 import { printJson, printLine, warn } from '../output.ts';
 import { printPlan } from '../plan-output.ts';
@@ -13,7 +14,8 @@ const EXAMPLES = `
 Reports every problem of a configuration at once, each with line and column, and what the secrets
 that are there now would not fit into. A part that a launch would miss, such as a VMM, an image
 that is not built or a secret that is not there, is a warning. Then it shows for each host group
-what slicer explain shows of it: names, sizes and channels, never a value.
+what slicer explain shows of it: names, sizes and channels, never a value. FILE may be that of
+slicer run, too.
 
 Examples:
   $ slicer check slicer.yaml
@@ -25,6 +27,7 @@ export function configure(command: Command, context: Context): void {
     .option('--json', 'what the file says, with defaults filled in, as JSON')
     .addHelpText('after', EXAMPLES)
     .action(async (file: string, { json }: { json?: true }) => {
+      if (isRunFile(file)) return checkRun(file, json === true, context);
       const config = loadConfig(file);
       for (const name of IMAGE_NAMES) {
         if (config.hostGroups.some(({ image }) => image.kind === name)) await warnOfMissingImage(context, name);
@@ -40,6 +43,17 @@ export function configure(command: Command, context: Context): void {
         printPlan(context, subject);
       }
     });
+}
+
+async function checkRun(path: string, json: boolean, context: Context): Promise<void> {
+  const file = loadRunFile(path);
+  const subject = await runSubject(file, context.env);
+  for (const fact of subject.warnings) warn(context, fact);
+  throwIfAny(subject.plan.problems);
+  if (json) return printJson(context, file);
+  printLine(context, `${path}: no problems; vm: ${file.name}`);
+  printLine(context, '');
+  printPlan(context, subject);
 }
 
 async function warnOfMissingImage(context: Context, name: ImageName): Promise<void> {

@@ -1,8 +1,9 @@
 import type { Command } from 'commander';
+import { loadRunFile } from '../../config/run-file-load.ts';
 import { fail, throwIfAny } from '../../errors/slicer-error.ts';
 import type { SecretName } from '../../secret/name.ts';
 import type { Context } from '../context.ts';
-import { groupSubject } from '../delivery-subject.ts';
+import { groupSubject, runSubject } from '../delivery-subject.ts';
 import { secretName } from '../option-values.ts';
 import { printJson, warn } from '../output.ts';
 import { printPlan } from '../plan-output.ts';
@@ -14,27 +15,32 @@ interface Flags {
 
 const EXAMPLES = `
 Shows which channel carries each secret to a VM, in which form, and how full the boot channel is:
-what a launch without flags would deliver. VM is a host group. Never a value. Needs no daemon.
+what a launch without flags would deliver. VM is a host group, or the file of slicer run: a name
+that ends in .yaml, .yml or .json, or has a slash. Never a value. Needs no daemon.
 
 Examples:
   $ slicer explain web
   $ slicer explain web db-password --config=/etc/slicer.yaml
+  $ slicer explain ./db.yaml
   $ slicer explain web --json`;
+
+/** No host group has such a name. */
+const IS_FILE = /\/|\.(ya?ml|json)$/;
 
 export function configure(command: Command, context: Context): void {
   command
-    .argument('<vm>', 'the host group')
+    .argument('<vm>', 'the host group, or a file')
     .argument('[secret]', 'only this secret', secretName)
     .option('--config <path>', 'the configuration', 'slicer.yaml')
     .option('--json', 'as JSON')
     .addHelpText('after', EXAMPLES)
-    .action((vm: string, secret: SecretName | undefined, { config, json }: Flags) => {
-      const subject = groupSubject(vm, config);
+    .action(async (vm: string, secret: SecretName | undefined, { config, json }: Flags) => {
+      const subject = IS_FILE.test(vm) ? await runSubject(loadRunFile(vm), context.env) : groupSubject(vm, config);
       const { kind, name, label, vmm: { hypervisor, machine }, plan } = subject;
       const deliveries = plan.deliveries.filter((delivery) => secret === undefined || delivery.secret === secret);
       if (secret !== undefined && deliveries.length === 0) {
         throwIfAny(plan.problems);
-        throw fail('secret_not_found', `${label} delivers no secret "${secret}"`, `slicer explain ${name}`);
+        throw fail('secret_not_found', `${label} delivers no secret "${secret}"`, `slicer explain ${vm}`);
       }
       for (const fact of [...subject.warnings, ...plan.warnings]) warn(context, fact);
       if (json) {
