@@ -91,6 +91,7 @@ const LINKS: Record<string, string> = {
 const SCRIPTS: Record<string, string> = {
   dhcp: 'usr/lib/slicer/dhcp',
   'power-button': 'usr/lib/slicer/acpi/PWRF/00000080',
+  shutdown: 'usr/lib/systemd/system-shutdown/slicer',
 };
 
 /** Programs of busybox that `init` uses. */
