@@ -1,6 +1,6 @@
 // The schema of the file of `slicer run`, one value at a time; keys are those of microvm.nix where it has
 // them. What values must be to each other is in run-file-rules.ts.
-import { z } from 'zod';
+import * as z from 'zod';
 import { DELIVER_CHOICES } from '../delivery/credential.ts';
 import { HYPERVISORS, MACHINE_TYPES } from '../delivery/hypervisor.ts';
 import { GUEST_CID_MAX, GUEST_CID_MIN } from '../wire/ports.ts';

@@ -1,5 +1,5 @@
 // The schema of slicer.yaml, one value at a time. What values must be to each other is in rules.ts.
-import { z } from 'zod';
+import * as z from 'zod';
 import { DELIVER_CHOICES } from '../delivery/credential.ts';
 import { HYPERVISORS, MACHINE_TYPES } from '../delivery/hypervisor.ts';
 import { isId } from '../secret/file-attributes.ts';

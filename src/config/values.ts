@@ -1,5 +1,5 @@
 // The values that configuration files are made of, one at a time, and what is said of those that are wrong.
-import { z } from 'zod';
+import * as z from 'zod';
 import { parseSecretName, SECRET_NAME_RULE } from '../secret/name.ts';
 
 export const MIB = 1024 * 1024;

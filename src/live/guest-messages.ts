@@ -1,5 +1,5 @@
 // The JSON that a guest sends, parsed once into types that can't be wrong: bounded, and text cleaned.
-import { z } from 'zod';
+import * as z from 'zod';
 import { CREDENTIAL_NAME_MAX_BYTES } from '../wire/credential-name.ts';
 import { parseEtag } from '../wire/generation.ts';
 import { HEX_32_BYTES } from '../wire/proof.ts';

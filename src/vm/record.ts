@@ -1,6 +1,6 @@
 // A VM's record: what a later daemon needs to adopt or to clear it. No secret is in it. It is written
 // by Slicer and read back after any kind of crash, upgrade or repair by hand, so a schema reads it.
-import { z } from 'zod';
+import * as z from 'zod';
 import { HYPERVISORS, MACHINE_TYPES } from '../delivery/hypervisor.ts';
 import { fail } from '../errors/slicer-error.ts';
 import { GUEST_CID_MAX, GUEST_CID_MIN } from '../wire/ports.ts';

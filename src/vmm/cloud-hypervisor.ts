@@ -8,7 +8,7 @@
 // watchdog does, gets a new one in the same process, which the API says nothing of; the guest's VSOCK
 // connections end, and its socket is there again at once.
 import { open, readFile, stat, type FileHandle } from 'node:fs/promises';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { GuestArch } from '../delivery/hypervisor.ts';
 import { fail } from '../errors/slicer-error.ts';
 import { addedInterfaces, cloudHypervisorConfig, cloudHypervisorProblems, netConfig } from './cloud-hypervisor-config.ts';

@@ -1,7 +1,7 @@
 // Firecracker, configured over its API socket: its command line holds a name and a path, and it starts the
 // guest when it has taken the last request. What it runs has no boot channel, so no value comes near it.
 // Firecracker (1.16) is not trusted further than to run its VM.
-import { z } from 'zod';
+import * as z from 'zod';
 import { fail } from '../errors/slicer-error.ts';
 import type { ProcessPlan, Vmm, VmmControl, VmSpec } from './contract.ts';
 import { firecrackerConfig, firecrackerProblems, firecrackerRequests } from './firecracker-config.ts';

@@ -2,7 +2,7 @@
 // socket. QEMU is not trusted further than to run its VM: lines are bounded, parsed by a schema, and
 // what does not fit ends the connection.
 import { connect, type Socket } from 'node:net';
-import { z } from 'zod';
+import * as z from 'zod';
 import { fail } from '../errors/slicer-error.ts';
 import type { VmmControl } from './contract.ts';
 
