@@ -42,6 +42,8 @@ export interface Surroundings {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly uid: number;
   readonly stop: StopRequests;
+  /** Resolves when this process may hold secrets. */
+  readonly isPrivate: Promise<void>;
   readonly console: Omit<ConsoleOutput, 'warn'>;
   readonly say: (fact: string) => void;
   readonly warn: (fact: string) => void;

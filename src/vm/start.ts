@@ -17,7 +17,7 @@ import { endProcesses, waitForEnd } from './process-table.ts';
 import type { ProcessIdentity } from './record.ts';
 import { startProcess, type WatchedProcess } from './watched-process.ts';
 
-const READY_POLL_MS = 5;
+const READY_POLL_MS = 2;
 /** Between asking a VM's process to end and forcing it: what they need is milliseconds. */
 const END_GRACE_MS = 3_000;
 const END_NEWS_MS = 500;

@@ -2,9 +2,7 @@
 import type { Command } from 'commander';
 import { formatDurationMs } from '../../api/duration.ts';
 import type { RunFile } from '../../config/run-file.ts';
-import { loadRunFile } from '../../config/run-file-load.ts';
 import { fail } from '../../errors/slicer-error.ts';
-import { runVm } from '../../run/run.ts';
 import type { RunEnd, StopRequests } from '../../run/vm-end.ts';
 import { keepProcessPrivate } from '../../vm/private-process.ts';
 import type { Context } from '../context.ts';
@@ -34,12 +32,17 @@ export function configure(command: Command, context: Context): void {
     .addHelpText('after', EXAMPLES)
     .action(async (path: string, { stopGrace }: { stopGrace?: number }) => {
       const stop = stopRequests();
+      const isPrivate = keepProcessPrivate(context.env['PATH'] ?? '');
+      // Its error is thrown where secrets are read, unless there is one before.
+      isPrivate.catch(() => undefined);
+      // What takes long to load is loaded while that goes on.
+      const [{ loadRunFile }, { runVm }] = await Promise.all([import('../../config/run-file-load.ts'), import('../../run/run.ts')]);
       const file = loadRunFile(path);
-      await keepProcessPrivate(context.env['PATH'] ?? '');
       const end = await runVm(file, stopGrace ?? graceOf(file), {
         env: context.env,
         uid: (process.geteuid as () => number)(),
         stop,
+        isPrivate,
         console: { stdout: unbreakable(context.stdout), stderr: unbreakable(context.stderr), clean: escapeLines },
         say: (fact) => say(context, fact),
         warn: (fact) => warn(context, fact),
