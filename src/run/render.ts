@@ -73,7 +73,7 @@ export async function renderVm(file: RunFile, options: RenderOptions): Promise<R
   if (format === 'cloud-hypervisor-json') encodeBody('PUT /api/v1/vm.create', cloudHypervisorConfig(spec, secrets));
   if (format === 'cloud-hypervisor-json' && secrets.length > 0 && !options.mayHoldValues) {
     throw fail('usage', 'the JSON would hold values, and stdout is a terminal',
-      `slicer render ... | curl --unix-socket ${spec.sockets.control} -X PUT -H 'Content-Type: application/json' -d @- http://localhost/api/v1/vm.create`);
+      `slicer render ... | curl -X PUT --json @- --unix-socket ${spec.sockets.control} http://localhost/api/v1/vm.create`);
   }
   await makeEmpty(directory, uid);
   const live = plan.liveCredentials.map(({ secret }) => secret);
