@@ -22,7 +22,8 @@ Examples:
   $ slicer render --format=qemu-args db.yaml | xargs qemu-system-x86_64
   $ slicer render --format=cloud-hypervisor-json db.yaml |
       curl -X PUT --json @- --unix-socket api.sock http://localhost/api/v1/vm.create
-  $ slicer render --format=firecracker-json db.yaml > vm.json && firecracker --no-api --config-file vm.json`;
+  $ slicer render --format=firecracker-json db.yaml > vm.json
+  $ firecracker --no-api --config-file vm.json`;
 
 export function configure(command: Command, context: Context): void {
   command
