@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, rmSync, watch } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, watch } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
@@ -188,6 +188,34 @@ test('with 128 connections of the guest the newest is refused, and the host stil
   const next = await relay.dial(`${relay.guest}_905`);
   next.write('y');
   assert.equal(String((await once(next, 'data'))[0]), 'y');
+});
+
+test('after a thousand connections that end in every way it holds no descriptor of theirs', async (context) => {
+  const relay = await startRelay(context);
+  const descriptors = (): number => readdirSync(`/proc/${relay.process.pid}/fd`).length;
+  const before = descriptors();
+  let turn = 0;
+  const takeInTurn = (socket: Socket): void => {
+    turn += 1;
+    if (turn % 4 === 0) socket.destroy();
+    else if (turn % 4 === 1) socket.end('some words');
+    else if (turn % 4 === 2) socket.pause();
+    else socket.pipe(socket);
+  };
+  await relay.serve(`${relay.path}_901`, takeInTurn);
+  await relay.serve(`${relay.guest}_900`, takeInTurn);
+  const one = async (number: number): Promise<void> => {
+    const socket = await relay.dial(number % 2 === 1 ? `${relay.guest}_905` : relay.path);
+    socket.write(['CONNECT 900\n', 'CONNECT 1\n', 'CONN', Buffer.alloc(100_000)][number % 4] as string);
+    if (number % 3 !== 0) setImmediate(() => socket.destroy());
+    else socket.end();
+    await Promise.race([once(socket, 'close'), once(socket.resume(), 'end')]).catch(() => undefined);
+    socket.destroy();
+  };
+  for (let batch = 0; batch < 20; batch += 1) await Promise.all(Array.from({ length: 50 }, (_, number) => one(batch + number)));
+  const deadline = Date.now() + 30_000;
+  while (descriptors() !== before && Date.now() < deadline) await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(descriptors(), before);
 });
 
 test('a host that is not there is a connection closed, and one that comes back is found', async (context) => {
