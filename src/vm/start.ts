@@ -124,14 +124,22 @@ function openInherited(descriptor: InheritedDescriptor, request: StartRequest): 
   return openUnlinked(join(request.runtimeDirectory, 'boot-slot'), request.values[descriptor.index] as Secret);
 }
 
-/** A file that has no name any more when this resolves, open for reading: gone with its last reader. */
+/** A file without a name, open for reading: gone with its last reader. It has no name before it has content. */
 async function openUnlinked(path: string, content: Secret): Promise<FileHandle> {
   const writer = await open(path, 'wx', 0o600);
+  let reader: FileHandle | undefined;
   try {
+    try {
+      reader = await open(path, 'r');
+    } finally {
+      await unlink(path);
+    }
     await writer.writeFile(content.reveal());
-    return await open(path, 'r');
+    return reader;
+  } catch (error) {
+    await reader?.close();
+    throw error;
   } finally {
-    await unlink(path);
     await writer.close();
   }
 }
