@@ -218,6 +218,32 @@ test('after a thousand connections that end in every way it holds no descriptor 
   assert.equal(descriptors(), before);
 });
 
+test('connections of which the guest takes nothing, and that the host has given up, make room for others', async (context) => {
+  const relay = await startRelay(context);
+  const accepted: Socket[] = [];
+  await relay.serve(`${relay.path}_901`, (socket) => {
+    accepted.push(socket);
+    // More than all buffers on the way can hold.
+    if (accepted.length <= LINKS_OF_A_SIDE) socket.write(Buffer.alloc(1024 * 1024));
+    else socket.end('welcome');
+  });
+  while (accepted.length < LINKS_OF_A_SIDE) {
+    const count = accepted.length;
+    (await relay.dial(`${relay.guest}_905`)).pause();
+    while (accepted.length === count) await new Promise((resolve) => setImmediate(resolve));
+  }
+  let before = '';
+  while (before !== (before = switchesOf(relay.process.pid as number))) await new Promise((resolve) => setTimeout(resolve, 100));
+  assert.equal(await textOf(await relay.dial(`${relay.guest}_905`)), '');
+
+  // As the live channel does with a stranger after a few seconds.
+  for (const socket of accepted) socket.destroy();
+  const deadline = Date.now() + 5_000;
+  let text = '';
+  while (text === '' && Date.now() < deadline) text = await textOf(await relay.dial(`${relay.guest}_905`));
+  assert.equal(text, 'welcome');
+});
+
 test('a host that is not there is a connection closed, and one that comes back is found', async (context) => {
   const relay = await startRelay(context);
   assert.equal(await textOf(await relay.dial(`${relay.guest}_905`)), '');
