@@ -298,22 +298,18 @@ static int unix_address(JSContext *ctx, JSValueConst value, struct sockaddr_un *
 }
 
 /*
- * unixListen(path): a socket with mode 0600 in the place of whatever is there. It gets its name once it
- * listens, so that whoever finds it can connect.
+ * unixListen(path): a socket with mode 0600 in the place of whatever is there. The directory keeps others
+ * from it. It is bound by the name that it keeps: /proc/net/unix tells the host when it listens.
  */
 FUNCTION(unix_listen) {
-    struct sockaddr_un address = { 0 }, staged;
+    struct sockaddr_un address = { 0 };
     CHECK("socket path", unix_address(ctx, argv[0], &address));
-    staged = address;
-    size_t length = strlen(address.sun_path);
-    if (length + 1 < sizeof staged.sun_path) staged.sun_path[length] = '~';
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), result = fd;
     mode_t mask = umask(0177);
-    unlink(staged.sun_path);
-    if (fd >= 0) result = bind(fd, (struct sockaddr *)&staged, sizeof staged);
+    unlink(address.sun_path);
+    if (fd >= 0) result = bind(fd, (struct sockaddr *)&address, sizeof address);
     umask(mask);
     if (result >= 0) result = listen(fd, 32);
-    if (result >= 0) result = rename(staged.sun_path, address.sun_path);
     return socket_result(ctx, fd, "listen on a socket", result < 0 ? -1 : 0);
 }
 

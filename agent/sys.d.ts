@@ -17,7 +17,7 @@ declare module 'sys' {
   export function adoptListener(fd: number): number;
   export function vsockConnect(cid: number, port: number): number;
   export function vsockLocalCid(): number;
-  /** In the place of whatever is there; once there is a socket, it listens. */
+  /** In the place of whatever is there. */
   export function unixListen(path: string): number;
   export function unixConnect(path: string): number;
   export function accept(fd: number): [fd: number, peerCid: number] | null;

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, watch } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
@@ -23,10 +23,19 @@ interface Relay {
   readonly dial: (path: string) => Promise<Socket>;
 }
 
+/** As the host waits for it: proc_net(5), where 00010000 is a socket that listens. */
+async function untilListening(path: string): Promise<void> {
+  const isListening = (line: string): boolean => line.endsWith(` ${path}`) && line.split(' ', 4)[3] === '00010000';
+  const deadline = AbortSignal.timeout(10_000);
+  while (!readFileSync('/proc/net/unix', 'utf8').split('\n').some(isListening)) {
+    deadline.throwIfAborted();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
 async function startRelay(context: TestContext): Promise<Relay> {
   const directory = mkdtempSync('/dev/shm/slicer-relay-');
   const [path, guest] = [join(directory, 'vm.vsock'), join(directory, 'guest')];
-  const watcher = watch(directory);
   const words = ['vsock', '--cid', '3', '--port', '905', '--uds-path', path, '--guest-socket', guest];
   const child = spawn(AGENT, words, { stdio: ['ignore', 'inherit', 'inherit'] });
   const open: (Socket | Server)[] = [];
@@ -38,8 +47,7 @@ async function startRelay(context: TestContext): Promise<Relay> {
     }
     rmSync(directory, { recursive: true });
   });
-  while (!existsSync(path)) await once(watcher, 'change', { signal: AbortSignal.timeout(10_000) });
-  watcher.close();
+  await untilListening(path);
   const keep = (socket: Socket): Socket => {
     open.push(socket);
     return socket.on('error', () => undefined);
@@ -279,8 +287,7 @@ test('a socket that an earlier relay left is taken over; where it can\'t listen,
   assert.ok(existsSync(relay.path));
   const second = spawn(AGENT, [...words, relay.path], { stdio: 'ignore' });
   context.after(() => second.kill('SIGKILL'));
-  let socket: Socket | undefined;
-  while (socket === undefined) socket = await relay.dial(relay.path).catch(() => undefined);
+  await untilListening(relay.path);
   const { status, stderr } = spawnSync(AGENT, [...words, '/no/such/directory/vm.vsock'], { encoding: 'utf8' });
   assert.equal(status, 1);
   assert.equal(stderr, 'slicer-agent: error: listen on a socket: No such file or directory\n');
