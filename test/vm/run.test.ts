@@ -1,5 +1,6 @@
 // `slicer run` with guests that really boot: both channels, readiness, and every way to end.
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { after, before, test } from 'node:test';
@@ -160,6 +161,21 @@ test('a VM that does not start leaves nothing, its error says why, and a disk th
   assert.ok(!vm.output().includes(VALUES.live));
   await assertNothingLeft('bad');
   assert.deepEqual(readdirSync(foreground.directory).filter((name) => name.includes('other.img')), ['other.img']);
+});
+
+test('a memory-backed file system that is full keeps the VM from starting, with nothing left', { skip }, async (t) => {
+  const memory = foreground.path('memory');
+  mkdirSync(memory);
+  // Room for the sockets, and not for what goes over the firmware.
+  const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=8k,mode=700', 'tmpfs', memory]);
+  if (mounted.status !== 0) return t.skip('this machine lets nobody mount a tmpfs');
+  t.after(() => spawnSync('umount', [memory]));
+  foreground.put('crowded.yaml', `name: crowded\n${await guestWith(foreground, 'true')}runtimeSecrets: {random: {secretPath: random}}\n`);
+  const vm = foreground.run(['run', 'crowded.yaml'], { RUNTIME_DIRECTORY: memory });
+  assert.equal(await vm.end(), 1);
+  assert.match(vm.output(), /^slicer: error: vm "crowded" did not start, at qemu-system-x86_64: ENOSPC: no space left on device, write\n$/);
+  assert.deepEqual(readdirSync(memory), []);
+  assert.deepEqual(allProcesses().filter(({ environ }) => environ.includes(`SLICER_VM=${memory}`)), []);
 });
 
 test('a guest with systemd says itself that it is up, and powers off when asked to', { skip: skip || MISSING_DEBIAN }, async (t) => {
