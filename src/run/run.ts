@@ -1,8 +1,8 @@
 // One VM in the foreground, from its file to its end, with no daemon:
 //
 //   1. everything is looked at and the secrets are read (preparation.ts); nothing is there yet that could be left
-//   2. the VM's directory is claimed, and missing disks are made
-//   3. the live channel and the notification socket listen
+//   2. the VM's directory is claimed
+//   3. the live channel and the notification socket listen; then, as only they stay, missing disks are made
 //   4. the VM's processes start; from here on they end with this one, whatever ends it
 //   5. it is waited for: the guest powers off, somebody asks for the end, or a process of the VM dies
 //   6. everything goes, in the reverse order
@@ -77,10 +77,10 @@ export async function runVm(file: RunFile, graceMs: number, around: Surroundings
       await clearSocket(file.vsockSocket);
       undo.push(() => rm(spec.sockets.vsock, { force: true }));
     }
-    await makeVolumes(file.volumes, env['PATH'] ?? '', around.say, stop.asked);
     const live = await serve(file, prepared, spec, bootToken, around);
     undo.push(() => live.close());
     if (prepared.manager !== undefined) undo.push(await tellManager(prepared, spec, live));
+    await makeVolumes(file.volumes, env['PATH'] ?? '', around.say, stop.asked);
 
     const console = foregroundConsole({ ...around.console, warn: around.warn });
     const started = await startVm({ spec, values: items.map(({ value }) => value), vmDirectory: directory, runtimeDirectory: directory }, {

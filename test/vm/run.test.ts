@@ -178,6 +178,18 @@ test('a memory-backed file system that is full keeps the VM from starting, with 
   assert.deepEqual(allProcesses().filter(({ environ }) => environ.includes(`SLICER_VM=${memory}`)), []);
 });
 
+test('no disk is made where the VM can have no sockets', { skip }, async () => {
+  const sockets = { long: foreground.path(`${'x'.repeat(107)}`), nowhere: foreground.path('no/such/directory/vm.vsock') };
+  for (const [name, socket] of Object.entries(sockets)) {
+    foreground.put(`${name}.yaml`, `name: ${name}\nimage: tiny\nvsock: {socket: ${socket}}\nvolumes: [{image: ${name}.img, size: 8}]\n`);
+    const vm = foreground.run(['run', `${name}.yaml`]);
+    assert.notEqual(await vm.end(), 0);
+    assert.match(vm.output(), /^slicer: error: (the socket path|can't listen on) /);
+    assert.equal(existsSync(foreground.path(`${name}.img`)), false);
+    await assertNothingLeft(name);
+  }
+});
+
 test('a guest with systemd says itself that it is up, and powers off when asked to', { skip: skip || MISSING_DEBIAN }, async (t) => {
   foreground.put('debian.yaml', 'name: debian\nimage: debian\nmem: 512\nruntimeSecrets: {boot: {secretPath: boot}}\n');
   const told = foreground.told().length;
