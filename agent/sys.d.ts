@@ -97,6 +97,7 @@ declare module 'os' {
   export function stat(path: string): [status: FileStatus | null, error: number];
   export function symlink(target: string, path: string): number;
   export function readlink(path: string): [target: string, error: number];
+  export function realpath(path: string): [path: string, error: number];
   /** Exit code, or -N for signal N. */
   export function exec(argv: readonly string[]): number;
   export function now(): number;
