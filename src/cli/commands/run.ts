@@ -43,13 +43,16 @@ export function configure(command: Command, context: Context): void {
         uid: (process.geteuid as () => number)(),
         stop,
         isPrivate,
-        console: { stdout: unbreakable(context.stdout), stderr: unbreakable(context.stderr), clean: escapeLines },
+        console: { stdout: unbreakable(context.stdout), stderr: unbreakable(context.stderr), clean: consoleText },
         say: (fact) => say(context, fact),
         warn: (fact) => warn(context, fact),
       });
       tell(context, file.name, end);
     });
 }
+
+/** busybox begins lines with a CR, which overwrites nothing there. */
+const consoleText = (text: string): string => escapeLines(text.replace(/(^|\n)\r+/g, '$1'));
 
 /** The tiny image has nothing to save, and nobody in it who would hear. */
 const graceOf = ({ boot }: RunFile): number => (boot.kind === 'image' && boot.image === 'tiny' ? 0 : DEFAULT_GRACE_MS);
