@@ -111,6 +111,7 @@ test('where there can be no next file lines are lost, and the log goes on once t
   // More than all buffers on the way can hold.
   await lines('x'.repeat(2 * 1024 * 1024));
   rmdirSync(file);
-  await lines('the last');
+  // More than what may still go into the file before.
+  await lines(`${'y'.repeat(400)} the last`);
   assert.match(await ended(), /the last\n$/);
 });

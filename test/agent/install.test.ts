@@ -143,10 +143,10 @@ test('below a root nothing is written or removed through a link that leads out o
   assert.deepEqual(tree(outside), before);
 
   // A link within is one of the system's own.
-  const merged = rootWith(context, { ...DEBIAN, 'opt/bin/sh': '' });
-  symlinkSync('../opt/bin', join(merged, 'usr/bin'));
-  await succeeds('install', '--root', merged);
-  assert.ok(existsSync(join(merged, 'opt/bin/slicer-agent')));
+  const own = rootWith(context, { ...DEBIAN, 'etc/os-release': '', 'opt/systemd/system.conf': '' });
+  symlinkSync('../opt/systemd', join(own, 'etc/systemd'));
+  await succeeds('install', '--root', own);
+  assert.ok(existsSync(join(own, 'opt/systemd/system/slicer-agent.service')));
 });
 
 test('a mode that /etc/inittab has stays', async (context) => {
