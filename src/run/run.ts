@@ -67,7 +67,8 @@ export async function runVm(file: RunFile, graceMs: number, around: Surroundings
   const sockets = { ...socketsIn(directory), ...(file.vsockSocket === undefined ? {} : { vsock: file.vsockSocket }) };
   const spec = specOf(file, { ...prepared, guestCid: file.cid ?? drawnCid(), vsock, sockets, items });
   const vmm = vmmFor(file.vmm, GUEST_ARCH, prepared.programs);
-  throwIfAny(vmm.problems(spec));
+  const values = items.map(({ value }) => value);
+  throwIfAny(vmm.problems(spec, values));
 
   const undo: (() => Promise<void> | void)[] = [];
   try {
@@ -83,7 +84,7 @@ export async function runVm(file: RunFile, graceMs: number, around: Surroundings
     await makeVolumes(file.volumes, env['PATH'] ?? '', around.say, stop.asked);
 
     const console = foregroundConsole({ ...around.console, warn: around.warn });
-    const started = await startVm({ spec, values: items.map(({ value }) => value), vmDirectory: directory, runtimeDirectory: directory }, {
+    const started = await startVm({ spec, values, vmDirectory: directory, runtimeDirectory: directory }, {
       vmm, programs: prepared.programs, startLimitMs: START_LIMIT_MS, console,
     }, stop.asked);
     undo.push(async () => {
