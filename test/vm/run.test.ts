@@ -2,8 +2,10 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { after, before, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { compile, Foreground, guestWith } from './foreground-vm.ts';
 import { MISSING_COMPILER, MISSING_DEBIAN } from './parts.ts';
 import { allProcesses, isAlive, untilEnded } from './processes.ts';
@@ -120,6 +122,20 @@ test('a guest that powers itself off is a good end', { skip }, async () => {
   assert.equal(await vm.end(), 0, vm.output());
   assert.match(vm.output(), /vm off ended: the guest powered itself off\n$/);
   await assertNothingLeft('off');
+});
+
+test('a console that nobody reads any more keeps neither the guest from its end nor `slicer run` from its own', { skip }, async () => {
+  // More than what waits on the way from one to the other.
+  foreground.put('flood.yaml', `name: flood\n${await guestWith(foreground, 'yes 0123456789abcdef | head -c 700000; poweroff -f')}`);
+  const vm = foreground.run(['run', 'flood.yaml']);
+  await vm.until(/0123456789abcdef/);
+  vm.process.stdout?.pause();
+  const exit = once(vm.process, 'exit');
+  await vm.until(/vm flood ended: the guest powered itself off\n/);
+  assert.deepEqual(await Promise.race([exit, delay(20_000, 'it is still there', { ref: false })]), [0, null]);
+  vm.process.stdout?.resume();
+  await vm.end();
+  await assertNothingLeft('flood');
 });
 
 test('a guest that does not power off in time is ended, and a second signal does not wait', { skip }, async () => {

@@ -13,6 +13,9 @@ import { escapeLines } from '../terminal-text.ts';
 /** Below the 90 s that systemd waits for a service unless told otherwise. */
 const DEFAULT_GRACE_MS = 75_000;
 
+/** How long a reader may take for the end of the console. */
+const LAST_WORDS_MS = 2_000;
+
 const EXAMPLES = `
 The guest's console goes to stdout. Secrets are read once, from $CREDENTIALS_DIRECTORY or the paths
 that FILE names. SIGTERM and Ctrl-C press the guest's power button; a second one ends it at once.
@@ -38,15 +41,16 @@ export function configure(command: Command, context: Context): void {
       // What takes long to load is loaded while that goes on.
       const [{ loadRunFile }, { runVm }] = await Promise.all([import('../../config/run-file-load.ts'), import('../../run/run.ts')]);
       const file = loadRunFile(path);
+      const [stdout, stderr] = [unbreakable(context.stdout), unbreakable(context.stderr)];
       const end = await runVm(file, stopGrace ?? graceOf(file), {
         env: context.env,
         uid: (process.geteuid as () => number)(),
         stop,
         isPrivate,
-        console: { stdout: unbreakable(context.stdout), stderr: unbreakable(context.stderr), clean: consoleText },
+        console: { stdout, stderr, clean: consoleText },
         say: (fact) => say(context, fact),
         warn: (fact) => warn(context, fact),
-      });
+      }).finally(() => leaveInTime([stdout, stderr]));
       tell(context, file.name, end);
     });
 }
@@ -71,7 +75,20 @@ function stopRequests(): StopRequests {
   return { asked: asked.signal, insisted: insisted.signal };
 }
 
-/** A reader of the console that goes away is not the VM's end. */
+/** What was written and nobody reads would keep this process after its VM. */
+function leaveInTime(streams: readonly NodeJS.WriteStream[]): void {
+  const leave = (): void => {
+    if (streams.some(({ writableLength }) => writableLength > 0)) process.exit();
+  };
+  setTimeout(leave, LAST_WORDS_MS).unref();
+}
+
+/**
+ * A reader of the console that goes away is not the VM's end, nor is one that stops: Node waits for a terminal
+ * to take all, so that a Ctrl-S would stop the live channel too, and leave no signal heard.
+ */
 function unbreakable(stream: NodeJS.WritableStream): NodeJS.WriteStream {
+  // Node has no other way to say so.
+  (stream as { _handle?: { setBlocking?(isBlocking: boolean): void } })._handle?.setBlocking?.(false);
   return stream.removeAllListeners('error').on('error', () => undefined) as NodeJS.WriteStream;
 }
