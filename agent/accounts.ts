@@ -10,6 +10,9 @@ export interface Account {
   readonly groups: readonly number[];
 }
 
+/** Where commands and userdata look for programs: as a login has it, and as NixOS does, which has none of these. */
+export const SEARCH_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/run/wrappers/bin:/run/current-system/sw/bin';
+
 /** A line without a number is no entry: read as one it would be group 0. */
 const ID = /^[0-9]+$/;
 

@@ -5,13 +5,12 @@ import * as os from 'os';
 import * as sys from 'sys';
 import { encodeFrame, FRAME, FRAME_MAX_BYTES, FrameReader, type Frame, type FrameType } from '../src/wire/exec-frames.ts';
 import type { ExecRequest } from '../src/wire/protocol.ts';
-import { accountOf } from './accounts.ts';
+import { accountOf, SEARCH_PATH } from './accounts.ts';
 import { onceExited } from './children.ts';
 import { Connection } from './connection.ts';
 import { toFault } from './fault.ts';
 import { utf8Bytes } from './text.ts';
 
-const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 const SIGHUP = 1;
 /** Exit codes of a shell (POSIX.1-2017, Shell Command Language, 2.8.2). */
 const NOT_FOUND = 127;
@@ -52,7 +51,7 @@ export function serveExec(request: ExecRequest, host: Connection): ExecHandlers 
 function environment(request: ExecRequest): { env: string[]; gid: number; groups: string[]; home: string } {
   const account = accountOf(request.uid, request.gid);
   const values = new Map<string, string>([
-    ['HOME', account.home], ['PATH', PATH], ['USER', account.name], ['LOGNAME', account.name], ['SHELL', account.shell],
+    ['HOME', account.home], ['PATH', SEARCH_PATH], ['USER', account.name], ['LOGNAME', account.name], ['SHELL', account.shell],
   ]);
   for (const assignment of request.env) {
     const split = assignment.indexOf('=');

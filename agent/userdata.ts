@@ -3,7 +3,7 @@
 import * as std from 'std';
 import * as sys from 'sys';
 import { USERDATA_OUTPUT_MAX_BYTES, type UserdataResult } from '../src/wire/protocol.ts';
-import { accountOf } from './accounts.ts';
+import { accountOf, SEARCH_PATH } from './accounts.ts';
 import { onceExited } from './children.ts';
 import { Connection } from './connection.ts';
 import { toFault } from './fault.ts';
@@ -13,7 +13,6 @@ import type { SecretsDirectory } from './secrets-directory.ts';
 import { jsonBytes, utf8Text } from './text.ts';
 
 const SCRIPT = '.userdata';
-const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 const NOT_EXECUTABLE = 126;
 /** BINPRM_BUF_SIZE of Linux. */
 const INTERPRETER_LINE_MAX_BYTES = 256;
@@ -64,7 +63,7 @@ function interpreterOf(script: Uint8Array): string[] {
 /** Runs as root from `/`; its output goes to the agent's log, and the end of it to the host. */
 function outcomeOf(argv: readonly string[]): Promise<UserdataResult> {
   const { home, groups } = accountOf(0, undefined);
-  const env = [`HOME=${home}`, `PATH=${PATH}`, 'USER=root', 'LOGNAME=root', 'SHELL=/bin/sh'];
+  const env = [`HOME=${home}`, `PATH=${SEARCH_PATH}`, 'USER=root', 'LOGNAME=root', 'SHELL=/bin/sh'];
   const [pid, , output, error] = sys.spawn(argv, env, '/', 0, 0, groups.map(String), false);
   const tail = new Tail();
   return new Promise((resolve) => {
