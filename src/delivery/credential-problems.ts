@@ -14,8 +14,13 @@ export interface SizedWish {
   readonly sizeBytes: number | undefined;
 }
 
-interface ChosenVmm {
+/** What a message and its hint have to know of the VM. */
+export interface Addressee {
   readonly label: string;
+  readonly hasFilesForSecrets?: boolean;
+}
+
+interface ChosenVmm extends Addressee {
   readonly vmm: VmmChoice;
   readonly arch: GuestArch;
 }
@@ -25,11 +30,12 @@ export const credentialText = (name: string): string => (isCredentialName(name) 
 
 const HINT_MAX_NAMES = 5;
 
-export function liveInstead(secrets: readonly SecretName[]): string {
+export function liveInstead({ hasFilesForSecrets = false }: Addressee, secrets: readonly SecretName[]): string {
   const names = [...new Set(secrets)];
   const which = names.length === 1 ? 'this one' : `these ${names.length}`;
   const more = names.length > HINT_MAX_NAMES ? ',...' : '';
-  return `deliver ${which} over the live channel: deliver: live, or as a file: --secret=${names.slice(0, HINT_MAX_NAMES).join(',')}${more}`;
+  const asFile = hasFilesForSecrets ? '' : `, or as a file: --secret=${names.slice(0, HINT_MAX_NAMES).join(',')}${more}`;
+  return `deliver ${which} over the live channel: deliver: live${asFile}`;
 }
 
 /** One for each credential that was asked for at boot, of a VM that has no boot channel. */
@@ -43,17 +49,18 @@ export function channelProblems({ label, vmm, arch }: ChosenVmm, asked: readonly
 }
 
 /** Names that systemd takes and the channel does not. */
-export function nameLengthProblems({ label, vmm }: ChosenVmm, boot: readonly SizedWish[], { nameMaxBytes = Infinity }: BootRoom): Problem[] {
+export function nameLengthProblems(vm: ChosenVmm, boot: readonly SizedWish[], { nameMaxBytes = Infinity }: BootRoom): Problem[] {
+  const { label, vmm } = vm;
   return boot.filter(({ wish: { name } }) => isCredentialName(name) && name.length > nameMaxBytes).map(({ wish: { name, secret } }) => ({
     code: 'invalid_name',
     message: `credential "${name}" of ${label} has a name of ${name.length} characters; fw_cfg of ${vmmTitle(vmm)} takes ${nameMaxBytes} `
       + `after "${FW_CFG_PREFIX}"`,
-    hint: `choose a shorter name, or ${liveInstead([secret])}`,
+    hint: `choose a shorter name, or ${liveInstead(vm, [secret])}`,
   }));
 }
 
-export function sourceProblems(label: string, { wish, sizeBytes }: SizedWish): Problem[] {
-  const credential = `${credentialText(wish.name)} of ${label}`;
+export function sourceProblems(vm: Addressee, { wish, sizeBytes }: SizedWish): Problem[] {
+  const credential = `${credentialText(wish.name)} of ${vm.label}`;
   if (sizeBytes === undefined) {
     return [{
       code: 'secret_not_found', message: `there is no secret "${wish.secret}", which ${credential} is made of`,
@@ -64,7 +71,7 @@ export function sourceProblems(label: string, { wish, sizeBytes }: SizedWish): P
     const what = wish.trimNewline ? 'is empty without its newline' : 'is empty';
     return [{
       code: 'empty_value', message: `secret "${wish.secret}" ${what}, and ${credential} is not said to be so`,
-      hint: `slicer secret update ${wish.secret}, or say that it is meant: allowEmpty`,
+      hint: `${vm.hasFilesForSecrets === true ? 'write the value into its file' : `slicer secret update ${wish.secret}`}, or say that it is meant: allowEmpty`,
     }];
   }
   if (sizeBytes > SECRET_MAX_BYTES) {

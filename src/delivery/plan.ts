@@ -41,6 +41,8 @@ export interface DeliveryVm {
   readonly hasLowInitrdKernel?: boolean;
   /** OEM strings that are no credentials, as they stand. */
   readonly oemStrings: readonly string[];
+  /** Whether its secrets are files of the caller's, so that no command on a store is a hint for it. */
+  readonly hasFilesForSecrets?: boolean;
   /** `OWN_CREDENTIALS` when absent. */
   readonly own?: readonly OwnCredential[];
 }
@@ -114,9 +116,9 @@ export function planDelivery(vm: DeliveryVm, secrets: KnownSecrets): DeliveryPla
       ...missingSecrets(vm.grant, secrets),
       ...credentialNameProblems(vm.credentials, own.map(({ name }) => name)).map(({ index, ...problem }): Problem => problem),
       ...(room === undefined ? channelProblems(vm, asked) : nameLengthProblems(vm, boot, room)),
-      ...sized.flatMap((wish) => sourceProblems(label, wish)),
+      ...sized.flatMap((wish) => sourceProblems(vm, wish)),
       ...staticStringProblems(label, vmm, room?.form === 'oem-string', vm.oemStrings, [...own, ...vm.credentials].map(({ name }) => name)),
-      ...(room === undefined ? [] : roomProblems(label, room, items)),
+      ...(room === undefined ? [] : roomProblems(vm, room, items)),
     ],
   };
 }

@@ -3,20 +3,21 @@
 import type { Problem } from '../errors/slicer-error.ts';
 import { REQUEST_RESERVED_BYTES, type BootRoom, type StringCost } from './boot-room.ts';
 import { credentialBytesOf, type BootItemSize } from './budgets.ts';
-import { credentialText, liveInstead } from './credential-problems.ts';
+import { credentialText, liveInstead, type Addressee } from './credential-problems.ts';
 
-export function roomProblems(label: string, room: BootRoom, items: readonly BootItemSize[]): Problem[] {
+export function roomProblems(vm: Addressee, room: BootRoom, items: readonly BootItemSize[]): Problem[] {
+  const { label } = vm;
   return [
-    ...tooManyItems(label, room, items),
-    ...withoutRoom(items, 'tableBytes', 0, room.tableMaxBytes, (what, bytes, as, limit, used) =>
+    ...tooManyItems(vm, room, items),
+    ...withoutRoom(vm, items, 'tableBytes', 0, room.tableMaxBytes, (what, bytes, as, limit, used) =>
       `${what} is ${bytes} bytes as an OEM string${as}; the table of ${label} has ${limit}, ${used} used`),
-    ...withoutRoom(items, 'requestBytes', REQUEST_RESERVED_BYTES, room.requestMaxBytes, (what, bytes, as, limit, used) =>
+    ...withoutRoom(vm, items, 'requestBytes', REQUEST_RESERVED_BYTES, room.requestMaxBytes, (what, bytes, as, limit, used) =>
       `${what} is ${bytes} bytes as an OEM string in JSON${as}; a request to Cloud Hypervisor has ${limit}, ${used} used for ${label}`),
     ...tooManyBytes(label, items),
   ];
 }
 
-function tooManyItems(label: string, { form, maxItems }: BootRoom, items: readonly BootItemSize[]): Problem[] {
+function tooManyItems(vm: Addressee, { form, maxItems }: BootRoom, items: readonly BootItemSize[]): Problem[] {
   const beyond = items.slice(maxItems);
   if (beyond.length === 0) return [];
   const counted = (kind: BootItemSize['kind']): number => items.filter((item) => item.kind === kind).length;
@@ -24,13 +25,13 @@ function tooManyItems(label: string, { form, maxItems }: BootRoom, items: readon
   const what = form === 'oem-string' ? 'OEM strings; a table has' : 'files; fw_cfg has';
   return [{
     code: 'value_too_large',
-    message: `${label} has ${counted('credential')} credentials${statics}, with Slicer's own ${counted('own')} that makes ${items.length} ${what} ${maxItems}`,
-    hint: hintFor(beyond),
+    message: `${vm.label} has ${counted('credential')} credentials${statics}, with Slicer's own ${counted('own')} that makes ${items.length} ${what} ${maxItems}`,
+    hint: hintFor(vm, beyond),
   }];
 }
 
 function withoutRoom(
-  items: readonly BootItemSize[], measure: keyof StringCost, usedBefore: number, limit: number | undefined,
+  vm: Addressee, items: readonly BootItemSize[], measure: keyof StringCost, usedBefore: number, limit: number | undefined,
   message: (what: string, bytes: number, as: string, limit: number, used: number) => string,
 ): Problem[] {
   let used = usedBefore;
@@ -45,7 +46,7 @@ function withoutRoom(
     const [what, as] = item.kind === 'credential'
       ? [`secret "${item.wish.secret}"`, ` for ${credentialText(item.wish.name)}`]
       : [`static string ${statics}`, ''];
-    return [{ code: 'value_too_large', message: message(what, bytes, as, limit, used), hint: hintFor([item]) }];
+    return [{ code: 'value_too_large', message: message(what, bytes, as, limit, used), hint: hintFor(vm, [item]) }];
   });
 }
 
@@ -60,7 +61,7 @@ function tooManyBytes(label: string, items: readonly BootItemSize[]): Problem[] 
 }
 
 /** Static strings have no other channel. */
-function hintFor(items: readonly BootItemSize[]): string {
+function hintFor(vm: Addressee, items: readonly BootItemSize[]): string {
   const secrets = items.flatMap((item) => (item.kind === 'credential' ? [item.wish.secret] : []));
-  return secrets.length === 0 ? 'leave static strings out, or credentials before them' : liveInstead(secrets);
+  return secrets.length === 0 ? 'leave static strings out, or credentials before them' : liveInstead(vm, secrets);
 }

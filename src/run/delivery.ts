@@ -22,6 +22,7 @@ export function deliveryVmOf(file: RunFile, arch: GuestArch, notifyPort?: number
     credentials: file.secrets.map(({ wish }) => wish),
     hasLowInitrdKernel: file.boot.kind === 'image',
     oemStrings: file.staticOemStrings,
+    hasFilesForSecrets: true,
     own: [...OWN_CREDENTIALS, ...(notifyPort === undefined ? [] : [notifyCredential(notifyPort)])],
   };
 }

@@ -79,7 +79,7 @@ export async function renderVm(file: RunFile, options: RenderOptions): Promise<R
   const live = plan.liveCredentials.map(({ secret }) => secret);
   const notes = [
     ...file.volumes.filter(({ path }) => !existsSync(path)).map(({ path }) => `the disk ${path} is not there; slicer run would make it`),
-    ...(live.length === 0 ? [] : [`delivered live: slicer attach --name=${file.name} --vsock=${spec.sockets.vsock} --secret=${live.join(',')}, from a store that has them`]),
+    ...(live.length === 0 ? [] : [`delivered live: slicer attach --name=${file.name} --vsock=${spec.sockets.vsock} --secret=${live.join(',')}, from a store that has them; as files, no credentials`]),
   ];
   switch (format) {
     case 'qemu-args': {

@@ -69,6 +69,7 @@ slicer: error: secret "s-written": DIR/written has mode 0620
 slicer: hint: others may do nothing with it, nor the group write: chmod 0400 DIR/written
 `;
 const PLAN = `slicer: error: secret "s-empty" is empty, and credential "s-empty" of vm "bad" is not said to be so
+slicer: hint: write the value into its file, or say that it is meant: allowEmpty
 `;
 
 const plain = (text: string): string => text.replaceAll(directory, 'DIR');
@@ -82,7 +83,7 @@ test('secrets that are not right are all told of, and no VM, directory or proces
   assert.ok(said.startsWith(`slicer: error: secret "s-gone": DIR/gone does not exist\n${SECRETS}`), said);
   assert.ok(said.includes('slicer: error: secret "nowhere" has no secretPath, and is not in $CREDENTIALS_DIRECTORY\n'), said);
   assert.ok(said.includes(PLAN), said);
-  assert.match(said, /slicer: error: secret "s-big" is \d+ bytes as an OEM string for credential "s-big"; the table of vm "bad" has \d+, \d+ used\nslicer: hint: deliver this one over the live channel/);
+  assert.match(said, /slicer: error: secret "s-big" is \d+ bytes as an OEM string for credential "s-big"; the table of vm "bad" has \d+, \d+ used\nslicer: hint: deliver this one over the live channel: deliver: live\n/);
   assert.ok(!stderr.includes(CANARY));
   assert.deepEqual(readdirSync(directory).sort(), files);
   const claimed = join(await chooseRuntimeDirectory('slicer run', uid, memoryDirectories({})), 'bad');
@@ -133,7 +134,7 @@ test('render qemu-args puts values into files for the caller alone, and prints a
   assert.match(argv, new RegExp(`\n-smbios\ntype=11,path=${directory}/out/boot-slot-0\n`));
   assert.match(argv, /\n-append\nslicer\.hostname=good console=ttyS0 panic=-1\n/);
   assert.match(stderr, /slicer: note: start before it: \S+\/vhost-device-vsock --guest-cid \d+ /);
-  assert.match(stderr, /slicer: note: delivered live: slicer attach --name=good --vsock=\S+\/out\/vm\.vsock --secret=both/);
+  assert.match(stderr, /slicer: note: delivered live: slicer attach --name=good --vsock=\S+\/out\/vm\.vsock --secret=both, from a store that has them; as files, no credentials/);
   const again = await run('slicer render --format=qemu-args --directory=out good.yaml');
   assert.equal(again.code, 2);
   assert.match(again.stderr, /\/out is not empty: a VM that was rendered before may use it/);
