@@ -16,10 +16,11 @@ interface Flags {
 const EXAMPLES = `
 With qemu-args what goes over the firmware is put into files of DIR, for you alone, and stdout has
 QEMU's arguments, one a line, quoted. With cloud-hypervisor-json it is in the JSON on stdout, which
-must not be a terminal then. What to do besides is said on stderr.
+must not be a terminal then. What to do besides, and what to start before, is said on stderr.
 
 Examples:
-  $ slicer render --format=qemu-args db.yaml | xargs qemu-system-x86_64
+  $ slicer render --format=qemu-args db.yaml > db.args
+  $ xargs qemu-system-x86_64 < db.args
   $ slicer render --format=cloud-hypervisor-json db.yaml |
       curl -X PUT --json @- --unix-socket api.sock http://localhost/api/v1/vm.create
   $ slicer render --format=firecracker-json db.yaml > vm.json
