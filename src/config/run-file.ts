@@ -7,6 +7,8 @@ import type { VmmChoice } from '../delivery/hypervisor.ts';
 export interface RunSecret {
   readonly wish: CredentialWish;
   readonly path: string | undefined;
+  /** The command that makes it where it is not there yet. */
+  readonly remedy?: string;
 }
 
 export interface RunVolume {

@@ -29,7 +29,9 @@ export function readSecrets(secrets: readonly RunSecret[], places: SecretPlaces)
       else values.set(secret.wish.secret, value);
     } catch (error) {
       if (!(error instanceof SlicerError)) throw error;
-      problems.push(...error.problems);
+      const { remedy } = secret;
+      problems.push(...error.problems.map((problem) =>
+        (problem.code === 'secret_not_found' && remedy !== undefined ? { ...problem, hint: remedy } : problem)));
     }
   }
   return { values, problems };

@@ -135,7 +135,7 @@ const CASES: readonly (readonly [string, ...RegExp[]])[] = [
   ['runtimeSecrets: {a: }'],
   ['runtimeSecrets: {a: {secretpath: /x}}', /^3:22: runtimeSecrets\.a\.secretpath: is no key of a secret; did you mean "secretPath"$/],
   ['runtimeSecrets: {a: {deliver: now}}', /expected one of boot, live, both, got "now"$/],
-  ['runtimeSecrets: {a: {generateSecret: true}}', /generateSecret: is for the module that makes secrets/],
+  ['runtimeSecrets: {a: {generateSecret: true}}', /generateSecret: is for an inventory, whose secrets are made/],
   ['runtimeSecrets: {a: {oemCredentialName: ssh.x}}', /credential "ssh\.x" is one of ssh\.\*/],
   ['runtimeSecrets: {a: {oemCredentialName: ssh.x, allowReserved: true}}'],
   ['runtimeSecrets: {a: {oemCredentialName: X}, b: {oemCredentialName: X}}', /credential "X" is there twice, for secrets "a" and "b"/],

@@ -1,10 +1,12 @@
 import type { Command } from 'commander';
 import { findGuestImage, IMAGE_NAMES, type ImageName } from '../../../image/guest-images.ts';
+import { loadInventory } from '../../config/inventory-load.ts';
 import { loadConfig } from '../../config/load.ts';
 import { isRunFile, loadRunFile } from '../../config/run-file-load.ts';
-import { SlicerError, throwIfAny } from '../../errors/slicer-error.ts';
+import { fail, SlicerError, throwIfAny } from '../../errors/slicer-error.ts';
 import type { Context } from '../context.ts';
-import { groupSubjects, runSubject } from '../delivery-subject.ts';
+import { addInventoryOption, type InventoryFlag } from '../inventory-option.ts';
+import { groupSubjects, runSubject, type DeliverySubject } from '../delivery-subject.ts';
 import { warningText } from '../delivery-check.ts';
 import { printJson, printLine, warn } from '../output.ts';
 import { printPlan } from '../plan-output.ts';
@@ -15,18 +17,24 @@ Reports every problem of a configuration at once, each with line and column, and
 that are there now would not fit into. A part that a launch would miss, such as a VMM, an image
 that is not built or a secret that is not there, is a warning. Then it shows for each host group
 what slicer explain shows of it: names, sizes and channels, never a value. FILE may be that of
-slicer run, too.
+slicer run, too; with --inventory all instances of an inventory are looked at.
 
 Examples:
   $ slicer check slicer.yaml
+  $ slicer check --inventory=inventory.yaml
   $ slicer check --json`;
 
 export function configure(command: Command, context: Context): void {
-  command
-    .argument('[file]', 'the configuration', 'slicer.yaml')
+  command.argument('[file]', 'the configuration (default: "slicer.yaml")');
+  addInventoryOption(command)
     .option('--json', 'what the file says, with defaults filled in, as JSON')
     .addHelpText('after', EXAMPLES)
-    .action(async (file: string, { json }: { json?: true }) => {
+    .action(async (given: string | undefined, { json, inventory }: { json?: true } & InventoryFlag) => {
+      if (inventory !== undefined) {
+        if (given !== undefined) throw fail('usage', `--inventory is another file to check than ${given}`, 'check one at a time');
+        return checkInventory(inventory, json === true, context);
+      }
+      const file = given ?? 'slicer.yaml';
       if (isRunFile(file)) return checkRun(file, json === true, context);
       const config = loadConfig(file);
       for (const name of IMAGE_NAMES) {
@@ -54,6 +62,20 @@ async function checkRun(path: string, json: boolean, context: Context): Promise<
   printLine(context, `${path}: no problems; vm: ${file.name}`);
   printLine(context, '');
   printPlan(context, subject);
+}
+
+async function checkInventory(path: string, json: boolean, context: Context): Promise<void> {
+  const inventory = await loadInventory({ file: path, directory: process.cwd() }, context.env);
+  const subjects: DeliverySubject[] = [];
+  for (const { run } of inventory.vms) subjects.push(await runSubject(run, context.env));
+  for (const fact of new Set(subjects.flatMap(({ warnings }) => warnings))) warn(context, fact);
+  throwIfAny(subjects.flatMap(({ plan }) => plan.problems));
+  if (json) return printJson(context, inventory);
+  printLine(context, `${path}: no problems; instances: ${inventory.vms.map(({ name }) => name).join(', ')}`);
+  for (const subject of subjects) {
+    printLine(context, '');
+    printPlan(context, subject);
+  }
 }
 
 async function warnOfMissingImage(context: Context, name: ImageName): Promise<void> {

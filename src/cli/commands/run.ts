@@ -2,12 +2,12 @@
 import type { Command } from 'commander';
 import { formatDurationMs } from '../../api/duration.ts';
 import type { RunFile } from '../../config/run-file.ts';
-import { loadRunFile } from '../../config/run-file-load.ts';
 import { fail } from '../../errors/slicer-error.ts';
 import { runVm } from '../../run/run.ts';
 import type { RunEnd, StopRequests } from '../../run/vm-end.ts';
 import { keepProcessPrivate } from '../../vm/private-process.ts';
 import type { Context } from '../context.ts';
+import { addInventoryOption, loadRunSubject, type InventoryFlag } from '../inventory-option.ts';
 import { durationMs } from '../option-values.ts';
 import { say, warn } from '../output.ts';
 import { escapeLines } from '../terminal-text.ts';
@@ -17,7 +17,7 @@ const DEFAULT_GRACE_MS = 75_000;
 
 const EXAMPLES = `
 The guest's console goes to stdout. Secrets are read once, from $CREDENTIALS_DIRECTORY or the paths
-that FILE names. SIGTERM and Ctrl-C press the guest's power button; a second one ends it at once.
+that VM names. SIGTERM and Ctrl-C press the guest's power button; a second one ends it at once.
 With $NOTIFY_SOCKET (Type=notify, NotifyAccess=all) the service is ready when the guest is.
 
 Exit codes: 0 the guest powered off, by itself or when asked to; 8 its VMM died; 9 it had to be
@@ -25,16 +25,17 @@ ended by force; others mean that it was not started.
 
 Examples:
   $ slicer check db.yaml && slicer run db.yaml
+  $ slicer run web --inventory=inventory.yaml
   $ slicer run --stop-grace=2m db.yaml`;
 
 export function configure(command: Command, context: Context): void {
-  command
-    .argument('<file>', 'the VM, as YAML or JSON')
+  command.argument('<vm>', 'its file, YAML or JSON, or an instance of the inventory');
+  addInventoryOption(command)
     .option('--stop-grace <duration>', `how long the guest may take to power off; 0s: it is not asked (default: ${formatDurationMs(DEFAULT_GRACE_MS)}, and 0s with image: tiny)`, durationMs('--stop-grace'))
     .addHelpText('after', EXAMPLES)
-    .action(async (path: string, { stopGrace }: { stopGrace?: number }) => {
+    .action(async (vm: string, { stopGrace, inventory }: { stopGrace?: number } & InventoryFlag) => {
       const stop = stopRequests();
-      const file = loadRunFile(path);
+      const file = await loadRunSubject(vm, inventory, context);
       await keepProcessPrivate(context.env['PATH'] ?? '');
       const end = await runVm(file, stopGrace ?? graceOf(file), {
         env: context.env,
