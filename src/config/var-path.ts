@@ -12,6 +12,9 @@ export interface VarName {
   readonly file: string;
 }
 
+/** In the place of a machine: the values of generators with `share`. No machine can be called so. */
+export const SHARED = '.shared';
+
 /** All names are path components by the rules of who read them. */
 export const varPath = (varsDir: string, { machine, generator, file }: VarName): string => join(varsDir, machine, generator, file);
 
