@@ -1,0 +1,72 @@
+# Options of NixOS and clan that nix/ sets, as nixos/lib/systemd-unit-options.nix, nixos/modules and clan-core
+# declare them. What a unit's section holds is merged as there: lists are joined.
+{ lib, ... }:
+let
+  inherit (lib) mkOption types;
+  list = type: mkOption { type = types.listOf type; default = [ ]; };
+  listOfText = list types.str;
+  text = default: mkOption { type = types.str; inherit default; };
+
+  joined = loc: values:
+    if builtins.any builtins.isList values then builtins.concatMap (value: if builtins.isList value then value else [ value ]) values
+    else if builtins.all (value: value == builtins.head values) values then builtins.head values
+    else throw "The option `${builtins.concatStringsSep "." loc}' has conflicting definition values.";
+  # nixpkgs' lib gives `merge` definitions with their files.
+  setting = types.unspecified // { merge = loc: defs: joined loc (if lib ? mkOptionType then map (def: def.value) defs else defs); };
+  section = mkOption { type = types.attrsOf setting; default = { }; };
+
+  unit = extra: mkOption {
+    default = { };
+    type = types.attrsOf (types.submodule {
+      options = {
+        description = text "";
+        wants = listOfText;
+        requires = listOfText;
+        after = listOfText;
+        before = listOfText;
+        conflicts = listOfText;
+        wantedBy = listOfText;
+        overrideStrategy = mkOption { type = types.enum [ "asDropinIfExists" "asDropin" ]; default = "asDropinIfExists"; };
+        restartTriggers = list types.unspecified;
+        unitConfig = section;
+      } // extra;
+    });
+  };
+in
+{
+  options = {
+    assertions = list types.unspecified;
+    boot.initrd.availableKernelModules = listOfText;
+    environment.etc = mkOption {
+      default = { };
+      type = types.attrsOf (types.submodule { options = { text = mkOption { type = types.lines; }; mode = text "symlink"; }; });
+    };
+    systemd.services = unit {
+      path = list types.unspecified;
+      environment = mkOption { type = types.attrsOf types.str; default = { }; };
+      serviceConfig = section;
+    };
+    systemd.sockets = unit { listenStreams = listOfText; socketConfig = section; };
+    systemd.targets = unit { };
+    clan.core.vars.generators = mkOption {
+      default = { };
+      type = types.attrsOf (types.submodule ({ name, ... }: let generator = name; in {
+        options = {
+          script = text "";
+          runtimeInputs = list types.unspecified;
+          files = mkOption {
+            default = { };
+            type = types.attrsOf (types.submodule ({ name, ... }: {
+              options = {
+                secret = mkOption { type = types.bool; default = true; };
+                deploy = mkOption { type = types.bool; default = true; };
+                mode = text "0400";
+                path = text "/run/secrets/vars/${generator}/${name}";
+              };
+            }));
+          };
+        };
+      }));
+    };
+  };
+}
