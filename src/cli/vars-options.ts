@@ -6,6 +6,7 @@ import { DEFAULT_VARS_DIR, type VarName } from '../config/var-path.ts';
 import { fail, SlicerError } from '../errors/slicer-error.ts';
 import { allTasks, noMachine, type Task } from '../generate/plan.ts';
 import { openVars, type VarsDirectory } from '../generate/vars-directory.ts';
+import type { Context } from './context.ts';
 
 export interface VarsFlags {
   readonly inventory?: string;
@@ -20,10 +21,10 @@ export interface VarsSubject {
 }
 
 /** Throws usage without an inventory, and what reading it and its values does. */
-export function varsSubject(command: Command): VarsSubject {
+export async function varsSubject(command: Command, { env }: Context): Promise<VarsSubject> {
   const { inventory: file, varsDir = DEFAULT_VARS_DIR } = command.optsWithGlobals<VarsFlags>();
   if (file === undefined) throw fail('usage', 'required option "--inventory <file>" not specified', `slicer vars --inventory FILE ${command.name()}`);
-  const inventory = loadVarsInventory(file);
+  const inventory = await loadVarsInventory(file, env);
   return { inventory, vars: openVars(varsDir, (process.geteuid as () => number)()), words: `slicer vars --inventory ${file}` };
 }
 

@@ -1,54 +1,50 @@
-// Reads of an inventory, YAML or JSON, what `slicer vars` needs: its generators, its machines, and the
-// secrets of instances that are to be made. Guarantees: what it returns needs no further check, and when it
-// refuses, it names every problem at once, each with line and column. What else an inventory has (what a VM
+// Reads of an inventory what `slicer vars` needs: its generators, its machines, and the secrets of
+// instances that are to be made. Guarantees: what it returns needs no further check, and when it refuses, it
+// names every problem at once, each with its place. What else an inventory has (what a VM
 // is made of) is not looked at here.
-import { resolve } from 'node:path';
-import { fail, throwIfAny, type Problem } from '../errors/slicer-error.ts';
+import { throwIfAny, type Problem } from '../errors/slicer-error.ts';
 import { SECRET_NAME_RULE } from '../secret/name.ts';
-import { entriesOf, readDocument, type Entries, type Issue, type Path } from './document.ts';
+import { entriesOf, type Entries, type Issue, type Path } from './document.ts';
 import { DEFAULT_PASSWORD_LENGTH, DEFAULT_RANDOM, FIXED_FILES, type Generator, type GeneratorFile, type Recipe, type VarsInventory } from './generators.ts';
 import { checkGeneratorRules, dependenciesOf, kindOf } from './generators-rules.ts';
 import { describeUnknownGeneratorKey, generatorsSchema, isGeneratorName, type RawGenerator } from './generators-schema.ts';
-import { describeFailure, diskFiles } from './named-files.ts';
-import { issuesOf, problemAt, problemsOf } from './problems.ts';
+import { loadInventoryDocument, parseInventoryDocument } from './inventory-document.ts';
+import { issuesOf } from './problems.ts';
 import { instanceGenerator } from './var-path.ts';
 
-const INVENTORY_MAX_BYTES = 4 * 1024 * 1024;
 const DEFAULT_LIFETIME_DAYS = 365;
 const DEFAULT_CA_LIFETIME_DAYS = 3650;
 const DEFAULT_TIMEOUT_SECONDS = 60;
 
-/** Throws invalid_config, and not_found where there is no such file. */
-export function loadVarsInventory(file: string, directory: string = process.cwd()): VarsInventory {
-  let bytes: Uint8Array;
-  try {
-    bytes = diskFiles.read(resolve(directory, file), INVENTORY_MAX_BYTES);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw fail('invalid_config', `"${file}" ${describeFailure(error)}`);
-    throw fail('not_found', `"${file}" does not exist`, 'slicer vars --help');
-  }
-  return parseVarsInventory(new TextDecoder().decode(bytes), file);
+/** `env` is for Nix. Throws what `loadInventoryDocument` does, and invalid_config. */
+export async function loadVarsInventory(file: string, env: Readonly<Record<string, string | undefined>>, directory: string = process.cwd()): Promise<VarsInventory> {
+  const { data, problems } = await loadInventoryDocument({ file, directory }, env);
+  return readVarsInventory(data, problems);
 }
 
-/** `file` is how problems name it. Throws invalid_config. */
+/** YAML or JSON; `file` is how problems name it. Throws invalid_config. */
 export function parseVarsInventory(text: string, file: string): VarsInventory {
-  const document = readDocument(text);
-  throwIfAny(document.syntaxProblems.map((problem) => problemAt(file, problem, problem.message)));
-  return readVarsInventory(document.data, (issues) => problemsOf(file, document, issues));
+  const { data, problems } = parseInventoryDocument(text, file);
+  return readVarsInventory(data, problems);
 }
 
 /** The inventory as data, whatever it was written in; `problems` says where each issue is. Throws invalid_config. */
 export function readVarsInventory(data: unknown, problems: (issues: readonly Issue[]) => Problem[]): VarsInventory {
+  const { generators, issues } = readGenerators(data);
+  const instances = entriesOf(entriesOf(data)['instances']);
+  throwIfAny(problems([...issues, ...instanceIssues(instances)]));
+  return resolveInventory(generators, instances);
+}
+
+/** What stands under `generators` of an inventory; none where there are issues. */
+export function readGenerators(data: unknown): { readonly generators: readonly Generator[]; readonly issues: readonly Issue[] } {
   const parsed = generatorsSchema.safeParse(data);
-  const { generators, instances } = entriesOf(data);
-  throwIfAny(problems([
+  const issues = [
     ...(parsed.success ? [] : parsed.error.issues.flatMap((issue) => issuesOf(issue, describeUnknownGeneratorKey))),
-    ...checkGeneratorRules(entriesOf(generators)),
-    ...instanceIssues(entriesOf(instances)),
-  ]));
-  // Never reached with a failed parse, whose issues were just thrown.
-  if (!parsed.success) throw parsed.error;
-  return resolveInventory(Object.entries(parsed.data.generators ?? {}).map(([name, raw]) => generatorOf(name, raw)), entriesOf(instances));
+    ...checkGeneratorRules(entriesOf(entriesOf(data)['generators'])),
+  ];
+  const raw = parsed.success && issues.length === 0 ? parsed.data.generators ?? {} : {};
+  return { generators: Object.entries(raw).map(([name, generator]) => generatorOf(name, generator)), issues };
 }
 
 function resolveInventory(declared: readonly Generator[], instances: Entries): VarsInventory {

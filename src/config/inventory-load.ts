@@ -5,6 +5,7 @@ import { resolve } from 'node:path';
 import { throwIfAny } from '../errors/slicer-error.ts';
 import { parseSecretName } from '../secret/name.ts';
 import { entriesOf, type Issue } from './document.ts';
+import { readGenerators } from './generators-load.ts';
 import { clashes, type PlacedVm } from './inventory-clashes.ts';
 import { loadInventoryDocument, parseInventoryDocument, type InventoryDocument, type InventoryFile } from './inventory-document.ts';
 import { describeUnknownInventoryKey, inventorySchema, machinesOf, PART_NAME_RULE, type MachinePlace } from './inventory-schema.ts';
@@ -34,10 +35,13 @@ function readInventory({ data, problems }: InventoryDocument, source: InventoryS
   const { file, directory, varsDir = resolve(directory, DEFAULT_VARS_DIR) } = source;
   const parsed = inventorySchema.safeParse(data);
   const machines = machinesOf(data);
-  const generators = Object.keys(entriesOf(entriesOf(data)['generators']));
+  const declared = readGenerators(data);
+  const generators = new Map(Object.keys(entriesOf(entriesOf(data)['generators'])).map((name) =>
+    [name, declared.generators.find((generator) => generator.name === name)]));
   const issues: Issue[] = [
     ...(parsed.success ? [] : parsed.error.issues.flatMap((issue) => issuesOf(issue, describeUnknownInventoryKey))),
     ...nameIssues(machines),
+    ...declared.issues,
   ];
   const vms = machines.flatMap((place): PlacedVm[] => {
     const { instance, machine, value } = place;
@@ -49,10 +53,11 @@ function readInventory({ data, problems }: InventoryDocument, source: InventoryS
     issues.push(...read.issues.map((issue) => ({ ...issue, path: [...path, ...issue.path] })));
     if (read.raw === undefined) return [];
     const run = resolveRunFile(read.raw, directory);
-    const isGenerated = new Map(read.values.map(({ secret, value: name }) => [secret, name]));
-    const secrets = run.secrets.map((secret) => (isGenerated.has(secret.wish.secret)
-      ? { ...secret, remedy: `slicer vars --inventory ${file} generate ${machine}` } : secret));
-    return [{ path, vm: { name: isAlone ? instance : `${instance}/${machine}`, instance, machine, run: { ...run, secrets }, generated: read.values } }];
+    const remedy = `slicer vars --inventory ${file} generate ${machine}`;
+    const made = new Map(read.values.map(({ secret, isPublic }) => [secret, { remedy, ...(isPublic ? { isPublic } : {}) }]));
+    const secrets = run.secrets.map((secret) => ({ ...secret, ...made.get(secret.wish.secret) }));
+    const generated = read.values.map(({ secret, value: name }) => ({ secret, value: name }));
+    return [{ path, vm: { name: isAlone ? instance : `${instance}/${machine}`, instance, machine, run: { ...run, secrets }, generated } }];
   });
   throwIfAny(problems([...issues, ...clashes(vms)]));
   return { vms: vms.map(({ vm }) => vm) };

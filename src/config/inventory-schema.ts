@@ -26,7 +26,7 @@ const instance = z.strictObject({
 
 export const inventorySchema = z.strictObject({
   instances: orAbsent(z.record(z.string(), instance, expected('a map of instances by their names'))),
-  /** Read by generators.ts. */
+  /** See generators-load.ts. */
   generators: z.unknown().optional(),
 }, expected('a map with instances'));
 

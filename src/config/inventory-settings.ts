@@ -2,11 +2,12 @@
 // generated, and microvm.nix's `credentialFiles`. They become such a file, which is checked as any other is.
 import { parseSecretName, type SecretName } from '../secret/name.ts';
 import { entriesOf, type Entries, type Issue, type Path } from './document.ts';
+import type { Generator } from './generators.ts';
 import { closestKey } from './keys.ts';
 import { issuesOf } from './problems.ts';
 import { checkRunRules } from './run-file-rules.ts';
 import { describeKey, describeUnknownRunKey, RUN_KEYS, RUN_SECRET_KEYS, runFileSchema, type KeyTable, type RawRunFile } from './run-file-schema.ts';
-import { instanceGenerator, varPath, type VarName } from './var-path.ts';
+import { instanceGenerator, SHARED, varPath, type VarName } from './var-path.ts';
 
 export interface SettingsPlace {
   readonly instance: string;
@@ -14,8 +15,8 @@ export interface SettingsPlace {
   /** The VM's name where the settings give none. */
   readonly vmName: string;
   readonly varsDir: string;
-  /** Names of the generators beside the instances. */
-  readonly generators: readonly string[];
+  /** Those beside the instances, by their names; undefined for one that is not right. */
+  readonly generators: ReadonlyMap<string, Generator | undefined>;
 }
 
 export interface ReadSettings {
@@ -24,7 +25,7 @@ export interface ReadSettings {
   /** Undefined when there are issues. */
   readonly raw: RawRunFile | undefined;
   /** Secrets whose value `slicer vars` makes, or the generator of which is declared beside the instances. */
-  readonly values: readonly { readonly secret: SecretName; readonly value: VarName }[];
+  readonly values: readonly { readonly secret: SecretName; readonly value: VarName; readonly isPublic: boolean }[];
 }
 
 const SECRET_KEYS: KeyTable = { ...RUN_SECRET_KEYS, keys: [...RUN_SECRET_KEYS.keys, 'generateSecret', 'var'], elsewhere: {} };
@@ -70,14 +71,14 @@ interface DeclaredSecrets extends Pick<ReadSettings, 'issues' | 'values'> {
 
 function secretsOf(runtimeSecrets: unknown, place: SettingsPlace): DeclaredSecrets {
   const issues: Issue[] = [];
-  const values: { secret: SecretName; value: VarName }[] = [];
+  const values: { secret: SecretName; value: VarName; isPublic: boolean }[] = [];
   const secrets = Object.fromEntries(Object.entries(entriesOf(runtimeSecrets)).map(([name, written]) => {
     if (!isMap(written)) return [name, written];
     const { generateSecret, var: named, ...secret } = entriesOf(written);
     const source = sourceOf({ name, generateSecret, named, secretPath: secret['secretPath'] }, place);
     if ('issue' in source) issues.push({ ...source.issue, path: ['runtimeSecrets', name, ...source.issue.path] });
     if (!('value' in source)) return [name, secret];
-    values.push({ secret: name as SecretName, value: source.value });
+    values.push({ secret: name as SecretName, ...source });
     return [name, { ...secret, secretPath: varPath(place.varsDir, source.value) }];
   }));
   return { secrets, values, issues };
@@ -90,8 +91,13 @@ interface WrittenSource {
   readonly secretPath: unknown;
 }
 
+interface FoundVar {
+  readonly value: VarName;
+  readonly isPublic: boolean;
+}
+
 /** Where a secret's value is: at a path, in vars/, or with neither in `$CREDENTIALS_DIRECTORY` alone. */
-function sourceOf(written: WrittenSource, { instance, machine, generators }: SettingsPlace): { value: VarName } | { issue: Issue } | Record<never, never> {
+function sourceOf(written: WrittenSource, { instance, machine, generators }: SettingsPlace): FoundVar | { issue: Issue } | Record<never, never> {
   const { name, generateSecret, named, secretPath } = written;
   if (isThere(generateSecret) && typeof generateSecret !== 'boolean') return { issue: at(['generateSecret'], 'expected true or false') };
   const given = [...(isThere(secretPath) ? ['secretPath'] : []), ...(isThere(named) ? ['var'] : []), ...(generateSecret === true ? ['generateSecret'] : [])];
@@ -101,11 +107,24 @@ function sourceOf(written: WrittenSource, { instance, machine, generators }: Set
     if (generator === undefined || file === undefined || parseSecretName(generator) === undefined || parseSecretName(file) === undefined) {
       return { issue: at(['var'], 'expected GENERATOR/FILE') };
     }
-    if (generators.includes(generator)) return { value: { machine, generator, file } };
-    const meant = closestKey(generator, generators);
-    return { issue: at(['var'], meant === undefined ? 'expected a generator that the inventory has under generators' : `is of no generator of the inventory; did you mean "${meant}"`) };
+    return varOf(generator, file, machine, generators);
   }
-  return isThere(secretPath) || generateSecret === false ? {} : { value: { machine, generator: instanceGenerator(instance), file: name } };
+  if (isThere(secretPath) || generateSecret === false) return {};
+  const generator = instanceGenerator(instance);
+  return generators.has(generator) ? varOf(generator, name, machine, generators, 'generateSecret') : { value: { machine, generator, file: name }, isPublic: false };
+}
+
+/** A file of a generator that is declared. `key`: what asks for it. */
+function varOf(generator: string, file: string, machine: string, generators: SettingsPlace['generators'], key = 'var'): FoundVar | { issue: Issue } {
+  if (!generators.has(generator)) {
+    const meant = closestKey(generator, [...generators.keys()]);
+    return { issue: at([key], `expected a generator that the inventory has under generators${meant === undefined ? '' : `; did you mean "${meant}"`}`) };
+  }
+  const declared = generators.get(generator);
+  const files = declared?.files.map(({ name }) => name) ?? [file];
+  if (!files.includes(file)) return { issue: at([key], `expected a file of generator "${generator}": ${files.join(', ')}`) };
+  const isPublic = declared?.files.some(({ name, secret }) => name === file && !secret) ?? false;
+  return { value: { machine: declared?.share === true ? SHARED : machine, generator, file }, isPublic };
 }
 
 /** microvm.nix's: paths by the names of credentials. */

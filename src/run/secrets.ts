@@ -37,12 +37,12 @@ export function readSecrets(secrets: readonly RunSecret[], places: SecretPlaces)
   return { values, problems };
 }
 
-function readSecret({ wish: { secret }, path }: RunSecret, { credentialsDirectory, callerUid }: SecretPlaces): Secret | undefined {
+function readSecret({ wish: { secret }, path, isPublic = false }: RunSecret, { credentialsDirectory, callerUid }: SecretPlaces): Secret | undefined {
   const label = `secret "${secret}"`;
   // systemd.exec(5): it is an absolute path.
   const given = credentialsDirectory !== undefined && isAbsolute(credentialsDirectory)
     ? readCredentialFile(label, join(credentialsDirectory, secret)) : undefined;
-  return given ?? (path === undefined ? undefined : readSecretFile(label, path, callerUid));
+  return given ?? (path === undefined ? undefined : readSecretFile(label, path, callerUid, isPublic));
 }
 
 const withoutSource = ({ wish: { secret } }: RunSecret): Problem => ({

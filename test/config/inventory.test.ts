@@ -56,8 +56,23 @@ test('a secret with generateSecret, or without any source, has its value in vars
 });
 
 test('a secret may be a file of a generator that stands beside the instances', () => {
-  const text = settings('runtimeSecrets: {tls: {var: web-tls/key.pem}}').replace(/}$/, ', generators: {web-tls: {}}}');
+  const text = settings('runtimeSecrets: {tls: {var: web-tls/key.pem}}').replace(/}$/, ', generators: {web-tls: {kind: x509}}}');
   assert.equal(only(parse(text)).run.secrets[0]?.path, '/srv/vars/host/web-tls/key.pem');
+});
+
+test('a secret of a generator that machines share is where they share it, and one of the instance\'s own generator with its other values', () => {
+  const text = settings('runtimeSecrets: {a: {var: ca/key.pem}, b: {var: web-tls/value}, c: }')
+    .replace(/}$/, ', generators: {ca: {kind: x509, isCa: true, share: true}, web-tls: {}, microvm-web: {files: {c: , d: }}}}');
+  assert.deepEqual(only(parse(text)).run.secrets.map(({ path }) => path), ['/srv/vars/.shared/ca/key.pem', '/srv/vars/host/web-tls/value', '/srv/vars/host/microvm-web/c']);
+});
+
+test('a file that a generator does not make is refused, and so is a generator that is not right', async () => {
+  const declared = (generators: string): Promise<string[]> => problemsOf(() => parse(settings('runtimeSecrets: {a: {var: web-tls/key}}').replace(/}$/, `, generators: ${generators}}`)));
+  assert.match((await declared('{web-tls: {kind: x509}}')).join(), /var: expected a file of generator "web-tls": key\.pem, cert\.pem$/);
+  assert.match((await declared('{web-tl: {}}')).join(), /var: expected a generator that the inventory has under generators; did you mean "web-tl"$/);
+  const [problem, ...more] = await declared('{web-tls: {kind: x509x}}');
+  assert.match(String(problem), /^i\.yaml:1:\d+: generators\.web-tls\.kind: /);
+  assert.deepEqual(more, []);
 });
 
 test('credentialFiles has paths by the names of credentials', () => {

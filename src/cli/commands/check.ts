@@ -1,16 +1,17 @@
 import type { Command } from 'commander';
 import { findGuestImage, IMAGE_NAMES, type ImageName } from '../../../image/guest-images.ts';
-import { loadInventory } from '../../config/inventory-load.ts';
+import type { Inventory } from '../../config/inventory.ts';
 import { loadConfig } from '../../config/load.ts';
 import { isRunFile, loadRunFile } from '../../config/run-file-load.ts';
 import { fail, SlicerError, throwIfAny } from '../../errors/slicer-error.ts';
 import type { Context } from '../context.ts';
-import { addInventoryOption, type InventoryFlag } from '../inventory-option.ts';
+import { inventoryOf, type InstanceFlags } from '../instance-options.ts';
 import { groupSubjects, runSubject, type DeliverySubject } from '../delivery-subject.ts';
 import { warningText } from '../delivery-check.ts';
 import { printJson, printLine, warn } from '../output.ts';
 import { printPlan } from '../plan-output.ts';
 import { missingVmmPrograms } from '../vmm-programs.ts';
+import { addVarsFlags } from '../vars-flags.ts';
 
 const EXAMPLES = `
 Reports every problem of a configuration at once, each with line and column, and what the secrets
@@ -26,13 +27,14 @@ Examples:
 
 export function configure(command: Command, context: Context): void {
   command.argument('[file]', 'the configuration (default: "slicer.yaml")');
-  addInventoryOption(command)
+  addVarsFlags(command)
     .option('--json', 'what the file says, with defaults filled in, as JSON')
     .addHelpText('after', EXAMPLES)
-    .action(async (given: string | undefined, { json, inventory }: { json?: true } & InventoryFlag) => {
+    .action(async (given: string | undefined, { json, ...flags }: { json?: true } & InstanceFlags) => {
+      const { inventory } = flags;
       if (inventory !== undefined) {
         if (given !== undefined) throw fail('usage', `--inventory is another file to check than ${given}`, 'check one at a time');
-        return checkInventory(inventory, json === true, context);
+        return checkInventory(inventory, await inventoryOf(inventory, flags, context), json === true, context);
       }
       const file = given ?? 'slicer.yaml';
       if (isRunFile(file)) return checkRun(file, json === true, context);
@@ -64,8 +66,7 @@ async function checkRun(path: string, json: boolean, context: Context): Promise<
   printPlan(context, subject);
 }
 
-async function checkInventory(path: string, json: boolean, context: Context): Promise<void> {
-  const inventory = await loadInventory({ file: path, directory: process.cwd() }, context.env);
+async function checkInventory(path: string, inventory: Inventory, json: boolean, context: Context): Promise<void> {
   const subjects: DeliverySubject[] = [];
   for (const { run } of inventory.vms) subjects.push(await runSubject(run, context.env));
   for (const fact of new Set(subjects.flatMap(({ warnings }) => warnings))) warn(context, fact);

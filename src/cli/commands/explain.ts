@@ -3,12 +3,13 @@ import { fail, throwIfAny } from '../../errors/slicer-error.ts';
 import type { SecretName } from '../../secret/name.ts';
 import type { Context } from '../context.ts';
 import { groupSubject, runSubject } from '../delivery-subject.ts';
-import { addInventoryOption, loadRunSubject, type InventoryFlag } from '../inventory-option.ts';
+import { loadRunSubject, type InstanceFlags } from '../instance-options.ts';
 import { secretName } from '../option-values.ts';
 import { printJson, warn } from '../output.ts';
 import { printPlan } from '../plan-output.ts';
+import { addVarsFlags } from '../vars-flags.ts';
 
-interface Flags extends InventoryFlag {
+interface Flags extends InstanceFlags {
   readonly config: string;
   readonly json?: true;
 }
@@ -31,13 +32,14 @@ const IS_FILE = /\/|\.(ya?ml|json)$/;
 
 export function configure(command: Command, context: Context): void {
   command.argument('<vm>', 'the host group, a file, or an instance of the inventory').argument('[secret]', 'only this secret', secretName);
-  addInventoryOption(command)
+  addVarsFlags(command)
     .option('--config <path>', 'the configuration', 'slicer.yaml')
     .option('--json', 'as JSON')
     .addHelpText('after', EXAMPLES)
-    .action(async (vm: string, secret: SecretName | undefined, { config, json, inventory }: Flags) => {
+    .action(async (vm: string, secret: SecretName | undefined, { config, json, ...flags }: Flags) => {
+      const { inventory } = flags;
       const subject = inventory !== undefined || IS_FILE.test(vm)
-        ? await runSubject(await loadRunSubject(vm, inventory, context), context.env) : groupSubject(vm, config);
+        ? await runSubject(await loadRunSubject(vm, flags, context), context.env) : groupSubject(vm, config);
       const { kind, name, label, vmm: { hypervisor, machine }, plan } = subject;
       const deliveries = plan.deliveries.filter((delivery) => secret === undefined || delivery.secret === secret);
       if (secret !== undefined && deliveries.length === 0) {

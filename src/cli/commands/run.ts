@@ -7,10 +7,11 @@ import { runVm } from '../../run/run.ts';
 import type { RunEnd, StopRequests } from '../../run/vm-end.ts';
 import { keepProcessPrivate } from '../../vm/private-process.ts';
 import type { Context } from '../context.ts';
-import { addInventoryOption, loadRunSubject, type InventoryFlag } from '../inventory-option.ts';
+import { loadRunSubject, type InstanceFlags } from '../instance-options.ts';
 import { durationMs } from '../option-values.ts';
 import { say, warn } from '../output.ts';
 import { escapeLines } from '../terminal-text.ts';
+import { addVarsFlags } from '../vars-flags.ts';
 
 /** Below the 90 s that systemd waits for a service unless told otherwise. */
 const DEFAULT_GRACE_MS = 75_000;
@@ -30,12 +31,12 @@ Examples:
 
 export function configure(command: Command, context: Context): void {
   command.argument('<vm>', 'its file, YAML or JSON, or an instance of the inventory');
-  addInventoryOption(command)
+  addVarsFlags(command)
     .option('--stop-grace <duration>', `how long the guest may take to power off; 0s: it is not asked (default: ${formatDurationMs(DEFAULT_GRACE_MS)}, and 0s with image: tiny)`, durationMs('--stop-grace'))
     .addHelpText('after', EXAMPLES)
-    .action(async (vm: string, { stopGrace, inventory }: { stopGrace?: number } & InventoryFlag) => {
+    .action(async (vm: string, { stopGrace, ...flags }: { stopGrace?: number } & InstanceFlags) => {
       const stop = stopRequests();
-      const file = await loadRunSubject(vm, inventory, context);
+      const file = await loadRunSubject(vm, flags, context);
       await keepProcessPrivate(context.env['PATH'] ?? '');
       const end = await runVm(file, stopGrace ?? graceOf(file), {
         env: context.env,

@@ -16,8 +16,8 @@ Examples:
 export function configure(command: Command, context: Context): void {
   addVarsFlags(command)
     .addHelpText('after', EXAMPLES)
-    .action(() => {
-      const { inventory, vars, words } = varsSubject(command);
+    .action(async () => {
+      const { inventory, vars, words } = await varsSubject(command, context);
       const problems = varProblems(inventory, vars);
       const last = problems.map(({ code }) => code).lastIndexOf('value_not_found');
       throwIfAny(problems.map((problem, index) => (index === last ? { ...problem, hint: `${words} generate` } : problem)));

@@ -36,7 +36,7 @@ export function configure(command: Command, context: Context): void {
     .option('--show-stderr', 'let programs of generators write to this terminal; they may write values')
     .addHelpText('after', EXAMPLES)
     .action(async (machines: string[], { generator, regenerate = false, showStderr = false }: Flags) => {
-      const { inventory, vars } = varsSubject(command);
+      const { inventory, vars } = await varsSubject(command, context);
       const plan = planGeneration(inventory, { machines, generator, regenerate }, (task) => presentFiles(task, vars));
       if (inventory.machines.length === 0) warn(context, 'the inventory has no machine: only generators with share: true have values');
       if (plan.tasks.length === 0) return say(context, 'nothing is missing');

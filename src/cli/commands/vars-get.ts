@@ -18,7 +18,7 @@ export function configure(command: Command, context: Context): void {
     .argument('<value>', 'GENERATOR/FILE')
     .addHelpText('after', EXAMPLES)
     .action(async (machine: string, path: string) => {
-      const { inventory, vars, words } = varsSubject(command);
+      const { inventory, vars, words } = await varsSubject(command, context);
       const { name } = findVar(inventory, machine, path);
       if ((context.stdout as NodeJS.WriteStream).isTTY) {
         throw fail('usage', 'a value is not written to a terminal', `${words} get ${machine} ${path} > FILE`);

@@ -17,8 +17,8 @@ export function configure(command: Command, context: Context): void {
   addVarsFlags(command)
     .option('--json', 'as JSON')
     .addHelpText('after', EXAMPLES)
-    .action(({ json }: { json?: true }) => {
-      const { inventory, vars } = varsSubject(command);
+    .action(async ({ json }: { json?: true }) => {
+      const { inventory, vars } = await varsSubject(command, context);
       const rows = varStates(inventory, vars).map(({ task: { machine, generator }, file, secret, state }) => ({
         machine: machine === SHARED ? null : machine, generator: generator.name, file, kind: generator.recipe.kind, secret, state,
       }));

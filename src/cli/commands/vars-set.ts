@@ -22,7 +22,7 @@ export function configure(command: Command, context: Context): void {
     .argument('<value>', 'GENERATOR/FILE')
     .addHelpText('after', EXAMPLES)
     .action(async (machine: string, path: string) => {
-      const { inventory, vars, words } = varsSubject(command);
+      const { inventory, vars, words } = await varsSubject(command, context);
       const { task, name } = findVar(inventory, machine, path);
       await keepProcessPrivate(context.env['PATH'] ?? '');
       const typed = context.stdin.isTTY ? await valueFromPrompt(path, context) : await valueFromStdin(context);

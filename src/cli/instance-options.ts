@@ -1,24 +1,28 @@
-// --inventory, with which a VM is named by its instance instead of by a file of its own.
-import type { Command } from 'commander';
+// What --inventory and --vars-dir (vars-flags.ts) lead to where a VM is named by its instance.
+import { resolve } from 'node:path';
 import { loadInventory } from '../config/inventory-load.ts';
 import type { Inventory, InventoryVm } from '../config/inventory.ts';
 import type { RunFile } from '../config/run-file.ts';
 import { loadRunFile } from '../config/run-file-load.ts';
+import { DEFAULT_VARS_DIR } from '../config/var-path.ts';
 import { fail } from '../errors/slicer-error.ts';
 import type { Context } from './context.ts';
 
-export interface InventoryFlag {
+export interface InstanceFlags {
   readonly inventory?: string;
+  readonly varsDir?: string;
 }
 
-export function addInventoryOption(command: Command): Command {
-  return command.option('--inventory <path>', 'instances that are declared once, as YAML, JSON or Nix');
+/** Throws what `loadInventory` does. */
+export function inventoryOf(file: string, { varsDir = DEFAULT_VARS_DIR }: InstanceFlags, context: Context): Promise<Inventory> {
+  const directory = process.cwd();
+  return loadInventory({ file, directory, varsDir: resolve(directory, varsDir) }, context.env);
 }
 
 /** The file called `vm`, or the instance of that name. Throws not_found, and what reading either does. */
-export async function loadRunSubject(vm: string, inventory: string | undefined, context: Context): Promise<RunFile> {
-  if (inventory === undefined) return loadRunFile(vm);
-  return findVm(await loadInventory({ file: inventory, directory: process.cwd() }, context.env), vm, inventory).run;
+export async function loadRunSubject(vm: string, flags: InstanceFlags, context: Context): Promise<RunFile> {
+  if (flags.inventory === undefined) return loadRunFile(vm);
+  return findVm(await inventoryOf(flags.inventory, flags, context), vm, flags.inventory).run;
 }
 
 /** By `INSTANCE` where the instance is on one machine, or `INSTANCE/MACHINE`. `file` is how errors name the inventory. */
