@@ -47,7 +47,7 @@ export const generatorSchema = z.strictObject({
   isCa: trueOrFalse,
   signedBy: name.optional(),
   script: text('lines for sh').optional(),
-  command: orAbsent(z.tuple([argument.min(1, 'expected the name of a program')], argument, expected('a list: a program and its arguments'))),
+  command: orAbsent(z.tuple([text('the name of a program')], argument, expected('a list: a program and its arguments'))),
   timeoutSeconds: integer(1, TIMEOUT_MAX_SECONDS).optional(),
   stdout: name.optional(),
 }, expected('a map, such as {kind: random}'));

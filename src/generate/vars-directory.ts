@@ -110,14 +110,18 @@ function isPrivateDirectory(path: string, uid: number): boolean {
 
 function makePrivateDirectory(path: string, uid: number): void {
   try {
-    mkdirSync(path, { mode: 0o700 });
-    // mkdir(2) takes the umask off.
-    chmodSync(path, 0o700);
+    makeOwn(path);
     syncDirectory(dirname(path));
   } catch (error) {
     if (errnoOf(error) !== 'EEXIST') throw fail('store_not_writable', `"${path}" can't be made: ${errnoOf(error)}`);
     isPrivateDirectory(path, uid);
   }
+}
+
+function makeOwn(path: string): void {
+  mkdirSync(path, { mode: 0o700 });
+  // mkdir(2) takes the umask off.
+  chmodSync(path, 0o700);
 }
 
 function fileProblem(path: string, uid: number): string | undefined {
@@ -154,7 +158,7 @@ function writeWhole(place: string, files: readonly NewFile[], replace: boolean, 
   const [fresh, old] = [join(temporary, 'new', basename(place)), join(temporary, 'old', basename(place))];
   try {
     // 1
-    for (const each of [temporary, dirname(fresh), dirname(old), fresh]) mkdirSync(each, { mode: 0o700 });
+    for (const each of [temporary, dirname(fresh), dirname(old), fresh]) makeOwn(each);
     for (const { name, secret, value } of files) {
       writeFileSync(join(fresh, name), value.reveal(), { mode: SECRET_MODE, flag: 'wx', flush: true });
       if (!secret) chmodSync(join(fresh, name), PUBLIC_MODE);
