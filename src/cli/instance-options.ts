@@ -1,4 +1,5 @@
 // What --inventory and --vars-dir (vars-flags.ts) lead to where a VM is named by its instance.
+import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import { loadInventory } from '../config/inventory-load.ts';
 import type { Inventory, InventoryVm } from '../config/inventory.ts';
@@ -33,4 +34,15 @@ function findVm({ vms }: Inventory, name: string, file: string): InventoryVm {
   }
   if (others.length > 0) throw fail('usage', `instance "${name}" is on ${others.length + 1} machines`, `name one of ${[found, ...others].map((vm) => vm.name).join(', ')}`);
   return found;
+}
+
+/** The VMs of the machine called `machine`: this one, by its host name, or the only one there is, unless given. Throws usage. */
+export function vmsOfMachine({ vms }: Inventory, machine: string | undefined, file: string): readonly InventoryVm[] {
+  const machines = [...new Set(vms.map((vm) => vm.machine))];
+  const wanted = machine ?? (machines.length === 1 ? machines[0] : hostname());
+  if (wanted === undefined || !machines.includes(wanted)) {
+    throw fail('usage', `${file} has no machine ${JSON.stringify(String(wanted).slice(0, 128))}`,
+      machines.length === 0 ? undefined : `--machine=NAME, one of ${machines.join(', ')}`);
+  }
+  return vms.filter((vm) => vm.machine === wanted);
 }

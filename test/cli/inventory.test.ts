@@ -74,6 +74,18 @@ $ slicer check slicer.yaml --inventory=inventory.yaml
 ? 2
 `);
 
+transcript('up takes the instances of one machine, which must be clear', `
+$ slicer up --inventory=inventory.yaml --machine=gamma
+! slicer: error: inventory.yaml has no machine "gamma"
+! slicer: hint: --machine=NAME, one of alpha, beta
+? 2
+$ slicer up --inventory=wrong.yaml 2>&1 | head -1
+slicer: error: wrong.yaml:3:56: instances.a.roles.guest.machines.host.settings.vcpu: expected an integer of 1 to 255, got 0
+$ slicer up --machine=alpha
+! slicer: error: --machine is for --inventory
+? 2
+`);
+
 const plain = (text: string): string => text.replaceAll(directory, 'DIR');
 const MISSING = 'secret "api-key": DIR/vars/alpha/microvm-db/api-key does not exist';
 const HINT = 'slicer vars --inventory inventory.yaml generate alpha';
