@@ -131,3 +131,35 @@ test('check --json is the inventory with defaults filled in', async () => {
     ['db', 'alpha', 192 * 1024 ** 2], ['web/alpha', 'alpha', 192 * 1024 ** 2], ['web/beta', 'beta', 192 * 1024 ** 2],
   ]);
 });
+
+const skip = (await run('nix-instantiate --version')).code === 0 ? false : 'nix-instantiate is not there: apt-get install nix-bin';
+
+for (const [file, vm, credentials] of [
+  ['my-microvm.nix', 'my-app-vm', ['API_KEY', 'DB_PASSWORD']], ['my-app.nix', 'my-app', ['API_KEY', 'DB_PASSWORD']],
+] as const) {
+  test(`the Nix of ${file} is checked with warnings for what is missing, and run names the same as errors`, { skip }, async () => {
+    const path = join(import.meta.dirname, '../config/inventory', file);
+    const { code, stdout, stderr } = await run(`slicer check --inventory=${path}`);
+    assert.equal(code, 0, stderr);
+    assert.ok(stdout.toString().startsWith(`${path}: no problems; instances: ${vm}\n`));
+    for (const name of credentials) assert.match(stdout.toString(), new RegExp(`credential ${name} `));
+    const missing = stderr.split('\n').flatMap((line) => /^slicer: warning: (secret .* does not exist)(?:;|$)/.exec(line)?.[1] ?? []);
+    assert.equal(missing.length, credentials.length, stderr);
+    const started = await run(`slicer run ${vm} --inventory=${path}`);
+    assert.equal(started.code, 4, started.stderr);
+    for (const fact of missing) assert.ok(started.stderr.includes(`slicer: error: ${fact}\n`), started.stderr);
+  });
+}
+
+test('Nix that is wrong is told of by its attribute path, and Nix that does not evaluate in its own words', { skip }, async () => {
+  put('wrong.nix', `{ instances.a.roles.guest.machines.m.settings = { vcpu = 0; runtimeSecrets.k = "${CANARY}"; }; }`);
+  const wrong = await run('slicer check --inventory=wrong.nix');
+  assert.deepEqual([wrong.code, wrong.stderr], [2, [
+    'slicer: error: wrong.nix: instances.a.roles.guest.machines.m.settings.vcpu: expected an integer of 1 to 255, got 0',
+    'slicer: error: wrong.nix: instances.a.roles.guest.machines.m.settings.runtimeSecrets.k: expected a map with secretPath', '',
+  ].join('\n')]);
+  put('broken.nix', `{\n  secret = "${CANARY}"; x = y;\n}`);
+  const broken = await run('slicer run a --inventory=broken.nix');
+  assert.equal(broken.code, 2);
+  assert.match(broken.stderr, /^slicer: error: broken\.nix:2:\d+: nix: undefined variable 'y'\n$/);
+});
