@@ -5,7 +5,7 @@
 import { spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { CommandRecipe, GeneratorFile } from '../config/generators.ts';
 import { fail, type SlicerError } from '../errors/slicer-error.ts';
 import type { Secret } from '../secret/secret.ts';
@@ -24,6 +24,8 @@ export interface CommandHost {
   readonly scratchDirectory: () => Promise<string>;
   /** The PATH that programs are found on. */
   readonly path: string;
+  /** Where programs are that are named by a relative path. */
+  readonly directory: string;
   /** Whether its standard error is this process's. */
   readonly showsStderr: boolean;
   /** Ends the program, and fails. */
@@ -36,7 +38,7 @@ export async function runCommand({ recipe, files, inputs, prompts }: CommandRequ
     await writeInputs(scratch.in, inputs);
     await writeInputs(scratch.prompts, prompts);
     const printed = join(scratch.path, 'stdout');
-    await runProgram(await wordsOf(recipe, scratch), { recipe, scratch, printed, host });
+    await runProgram(await wordsOf(recipe, scratch, host.directory), { recipe, scratch, printed, host });
     const { stdout } = recipe;
     if (stdout === undefined) return readOutputs(scratch.out, files);
     const written = await readOutputs(scratch.out, files.filter(({ name }) => name !== stdout));
@@ -45,8 +47,11 @@ export async function runCommand({ recipe, files, inputs, prompts }: CommandRequ
 }
 
 /** A script is a file, so that what somebody writes into it is in no argument. */
-async function wordsOf({ run }: CommandRecipe, scratch: Scratch): Promise<readonly [string, ...string[]]> {
-  if (typeof run !== 'string') return run;
+async function wordsOf({ run }: CommandRecipe, scratch: Scratch, directory: string): Promise<readonly [string, ...string[]]> {
+  if (typeof run !== 'string') {
+    const [program, ...args] = run;
+    return [program.includes('/') ? resolve(directory, program) : program, ...args];
+  }
   const script = join(scratch.path, 'script');
   await writeFile(script, run, { mode: 0o400 });
   return ['/bin/sh', '-eu', script];
@@ -78,7 +83,7 @@ async function runProgram([program, ...args]: readonly [string, ...string[]], { 
         // Nobody of the group is left.
       }
     };
-    await new Promise<void>((resolve, reject) => {
+    await new Promise<void>((settle, reject) => {
       let cause: SlicerError | undefined;
       const end = (why: SlicerError): void => {
         cause ??= why;
@@ -96,7 +101,7 @@ async function runProgram([program, ...args]: readonly [string, ...string[]], { 
         host.signal?.removeEventListener('abort', stop);
         // Whoever it started, so that nobody writes to $out while it is read.
         kill();
-        if (error === undefined) resolve();
+        if (error === undefined) settle();
         else reject(error);
       };
       child.once('error', ({ code }: NodeJS.ErrnoException) => finish(fail('generate_failed', `its program can't be started: ${startFailure(code)}`)));

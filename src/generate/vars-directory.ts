@@ -12,7 +12,7 @@
 import { randomBytes } from 'node:crypto';
 import {
   chmodSync, closeSync, constants, existsSync, fstatSync, fsyncSync, lstatSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync,
-  writeFileSync,
+  writeFileSync, type Stats,
 } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { varPath, type VarName } from '../config/var-path.ts';
@@ -33,6 +33,8 @@ export interface FoundFile {
   readonly name: string;
   /** Why it is no value: a link, a directory, open to others; undefined for one that is in order. */
   readonly problem: string | undefined;
+  /** Whether its mode lets others read it. */
+  readonly isPublic: boolean;
 }
 
 export interface VarsDirectory {
@@ -61,7 +63,8 @@ export function openVars(directory: string, uid: number): VarsDirectory {
   const path = resolve(directory);
   if (isPrivateDirectory(path, uid)) {
     for (const name of readdirSync(path)) {
-      if (isPrivateDirectory(join(path, name), uid)) mend(join(path, name));
+      // What is no directory of ours is looked at when it is used, if ever.
+      if (lstatSync(join(path, name)).isDirectory()) mend(join(path, name));
     }
   }
   const placeOf = ({ machine, generator }: GeneratorPlace): string => dirname(varPath(path, { machine, generator, file: '-' }));
@@ -70,7 +73,7 @@ export function openVars(directory: string, uid: number): VarsDirectory {
     path,
     list: (place) => {
       if (!inspect(place)) return [];
-      return readdirSync(placeOf(place)).sort().map((name) => ({ name, problem: fileProblem(join(placeOf(place), name), uid) }));
+      return readdirSync(placeOf(place)).sort().map((name) => foundFile(placeOf(place), name, uid));
     },
     read: (name) => {
       if (!inspect(name)) throw notThere(name);
@@ -124,8 +127,12 @@ function makeOwn(path: string): void {
   chmodSync(path, 0o700);
 }
 
-function fileProblem(path: string, uid: number): string | undefined {
-  const stats = lstatSync(path);
+function foundFile(directory: string, name: string, uid: number): FoundFile {
+  const stats = lstatSync(join(directory, name));
+  return { name, problem: fileProblem(stats, uid), isPublic: (stats.mode & 0o044) !== 0 };
+}
+
+function fileProblem(stats: Stats, uid: number): string | undefined {
   if (!stats.isFile()) return stats.isSymbolicLink() ? 'is a symbolic link' : 'is no regular file';
   if (stats.uid !== uid) return `is owned by user ${stats.uid}, expected ${uid}`;
   if ((stats.mode & 0o022) !== 0) return `has mode 0${(stats.mode & 0o777).toString(8)}: others may write to it`;
@@ -138,8 +145,8 @@ function readValue(path: string, name: VarName, uid: number): Secret {
     const descriptor = openSync(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
     try {
       const stats = fstatSync(descriptor);
-      const problem = fileProblem(path, uid);
-      if (!stats.isFile() || problem !== undefined) throw fail('store_not_private', `${varText(name)} ${problem ?? 'is no regular file'}`);
+      const problem = fileProblem(stats, uid);
+      if (problem !== undefined) throw fail('store_not_private', `${varText(name)} ${problem}`);
       return new Secret(readFileSync(descriptor));
     } finally {
       closeSync(descriptor);

@@ -106,6 +106,11 @@ test('a program that is not there, or is none, is refused by that', async () => 
   assert.deepEqual(leftInScratch(), []);
 });
 
+test('a program with a relative path is looked for where slicer was started', async () => {
+  writeFileSync(join(directory, 'program'), '#!/bin/sh\necho x > "$out/a"; echo y > "$out/b"\n', { mode: 0o755 });
+  assert.equal(textOf((await make(['./program'])).get('a')), 'x\n');
+});
+
 test('a program that hangs is killed when its time is up, with all that it started', async () => {
   const mark = join(directory, 'started');
   await assert.rejects(make(`sh -c 'echo $$ > ${mark}; exec sleep 1000' & echo x > "$out/a"; wait`, { more: ', timeoutSeconds: 1' }), (error: unknown) => {

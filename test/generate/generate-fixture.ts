@@ -28,7 +28,7 @@ export function scratchIn(directory: string): string {
 
 export function hostIn(directory: string, options: Partial<MakeHost> = {}): MakeHost {
   return {
-    scratchDirectory: async () => scratchIn(directory), path: process.env['PATH'] as string, showsStderr: false, nowMs: () => Date.now(), ...options,
+    scratchDirectory: async () => scratchIn(directory), path: process.env['PATH'] as string, directory, showsStderr: false, nowMs: () => Date.now(), ...options,
   };
 }
 
@@ -49,4 +49,4 @@ export function lacks(program: string, debianPackage: string): string | false {
   return spawnSync('which', [program]).status === 0 ? false : `needs ${program}: apt-get install ${debianPackage}`;
 }
 
-export const run = (program: string, args: readonly string[], input = ''): string => execFileSync(program, args, { input, encoding: 'utf8' });
+export const run = (program: string, args: readonly string[], input = ''): string => execFileSync(program, args, { input, encoding: 'utf8', stdio: 'pipe' });

@@ -7,7 +7,7 @@ import { SHARED } from '../../src/config/var-path.ts';
 import { SlicerError } from '../../src/errors/slicer-error.ts';
 import { generate, type GenerationHost } from '../../src/generate/generation.ts';
 import { allTasks, planGeneration, type GenerationRequest } from '../../src/generate/plan.ts';
-import { presentFiles, varProblems, varStates } from '../../src/generate/state.ts';
+import { endingCertificates, presentFiles, varProblems, varStates } from '../../src/generate/state.ts';
 import { openVars, type VarsDirectory } from '../../src/generate/vars-directory.ts';
 import { Secret } from '../../src/secret/secret.ts';
 import { hostIn, inventoryOf, ownUid, temporaryDirectory, textOf } from './generate-fixture.ts';
@@ -126,7 +126,7 @@ test('what is typed is the value, or goes to the program, and is asked for once'
   assert.deepEqual(asked, ['a/token hidden', 'b/name line', 'p/password hidden']);
   assert.deepEqual(['a/token', 'a/pin', 'b/v', 'p/password'].map((path) => read(vars, 'm', path)), ['typed token', 'set before', 'typed name', 'typed password']);
   assert.match(read(vars, 'm', 'p/hash'), /^\$6\$/);
-  assert.deepEqual(varProblems(inventory, vars), []);
+  assert.deepEqual(varProblems(inventory, vars, Date.now()), []);
 });
 
 test('two runs at once make each value once: the slower one is refused', async () => {
@@ -135,12 +135,31 @@ test('two runs at once make each value once: the slower one is refused', async (
   assert.deepEqual(outcomes.map(({ status }) => status).sort(), ['fulfilled', 'rejected']);
   const reason = outcomes.find((outcome) => outcome.status === 'rejected')?.reason as SlicerError;
   assert.equal(reason.code, 'value_exists');
-  assert.deepEqual(varProblems(inventory, vars), []);
+  assert.deepEqual(varProblems(inventory, vars, Date.now()), []);
 });
 
 test('check names what is missing, and what nothing declares by its number alone', async () => {
   const vars = fresh();
   await make(inventoryOf('{g: {files: {a: , b: }}}'), vars);
-  assert.deepEqual(varProblems(inventoryOf('{g: {files: {a: , c: }}}'), vars).map(({ message }) => message), [
+  assert.deepEqual(varProblems(inventoryOf('{g: {files: {a: , c: }}}'), vars, Date.now()).map(({ message }) => message), [
     '"g/c" of machine "m" is not there', 'generator "g" of machine "m" has 1 more file than it declares']);
+});
+
+test('check names certificates that have ended, and warns of those that soon will', async () => {
+  const [inventory, vars, nowMs, dayMs] = [inventoryOf('{c: {kind: x509, lifetimeDays: 100}}'), fresh(), Date.UTC(2030, 0, 1), 24 * 60 * 60 * 1000];
+  await make(inventory, vars, {}, { nowMs: () => nowMs });
+  const at = (day: number): [string[], string[]] =>
+    [endingCertificates(inventory, vars, nowMs + day * dayMs), varProblems(inventory, vars, nowMs + day * dayMs).map(({ message }) => message)];
+  assert.deepEqual(at(69), [[], []]);
+  assert.deepEqual(at(70), [['the certificate of generator "c" of machine "m" ends on 2030-04-11; make it again with --regenerate'], []]);
+  assert.deepEqual(at(100), [[], ['the certificate of generator "c" of machine "m" ended on 2030-04-11']]);
+  vars.write({ machine: 'm', generator: 'c' }, ['key.pem', 'cert.pem'].map((name) => ({ name, secret: name === 'key.pem', value: new Secret(Buffer.from('no certificate')) })), true);
+  assert.deepEqual(at(100), [[], []]);
+});
+
+test('a file that is declared secret after it was made public is named', async () => {
+  const vars = fresh();
+  await make(inventoryOf('{g: {files: {a: {secret: false}, b: {secret: false}}}}'), vars);
+  assert.deepEqual(varProblems(inventoryOf('{g: {files: {a: , b: {secret: false}}}}'), vars, Date.now()).map(({ message }) => message), [
+    '"g/a" of machine "m" is open to all readers, and was declared secret since it was made']);
 });

@@ -35,7 +35,7 @@ test('values are read as they were written, secret ones closed to others, public
     vars.write(PLACE, files({ key: 'secret', 'key.pub': 'public' }), false);
     assert.equal(textOf(vars.read({ ...PLACE, file: 'key' })), 'secret');
     assert.deepEqual(['', 'm', 'm/g', 'm/g/key', 'm/g/key.pub'].map((each) => modeOf(join(path, each))), ['700', '700', '700', '400', '444']);
-    assert.deepEqual(vars.list(PLACE), [{ name: 'key', problem: undefined }, { name: 'key.pub', problem: undefined }]);
+    assert.deepEqual(vars.list(PLACE), [{ name: 'key', problem: undefined, isPublic: false }, { name: 'key.pub', problem: undefined, isPublic: true }]);
     assert.deepEqual(readdirSync(join(path, 'm')), ['g']);
   } finally {
     process.umask(umask);
@@ -131,10 +131,19 @@ test('a file that is no value is named with why, and never read', () => {
   chmodSync(join(place, 'open'), 0o666);
   rmSync(join(place, 'empty'));
   writeFileSync(join(place, 'empty'), '', { mode: 0o400 });
-  assert.deepEqual(vars.list(PLACE), [
+  assert.deepEqual(vars.list(PLACE).map(({ name, problem }) => ({ name, problem })), [
     { name: 'directory', problem: 'is no regular file' }, { name: 'empty', problem: 'is empty' }, { name: 'good', problem: undefined },
     { name: 'link', problem: 'is a symbolic link' }, { name: 'open', problem: 'has mode 0666: others may write to it' },
   ]);
   for (const file of ['link', 'directory', 'open', 'empty']) assert.equal(problemOf(() => vars.read({ ...PLACE, file })).code, 'store_not_private');
   assert.equal(problemOf(() => vars.read({ ...PLACE, file: 'absent' })).message, '"g/absent" of machine "m" is not there');
+});
+
+test('what lies in the directory besides is in nobody\'s way', () => {
+  const path = fresh();
+  open(path).write(PLACE, files({ a: 'one' }), false);
+  writeFileSync(join(path, '.gitignore'), '*\n');
+  symlinkSync('nothing', join(path, 'link'));
+  mkdirSync(join(path, 'elsewhere'), { mode: 0o755 });
+  assert.equal(textOf(open(path).read({ ...PLACE, file: 'a' })), 'one');
 });

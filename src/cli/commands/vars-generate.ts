@@ -45,7 +45,7 @@ export function configure(command: Command, context: Context): void {
       const stop = stopOnSignals();
       try {
         await generate(plan.tasks, allTasks(inventory), {
-          vars, path, showsStderr: showStderr, signal: stop.signal, nowMs: () => Date.now(),
+          vars, path, directory: process.cwd(), showsStderr: showStderr, signal: stop.signal, nowMs: () => Date.now(),
           scratchDirectory: () => findScratchDirectory(context.env),
           ask: context.stdin.isTTY ? (task, prompt) => askPrompt(task, prompt, context) : undefined,
           made: (task) => say(context, `${taskText(task)}: ${task.replaces ? 'made again' : 'made'} ${task.files.join(', ')}`),
