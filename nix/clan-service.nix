@@ -11,6 +11,7 @@ in
   manifest.name = "slicer";
   manifest.description = "MicroVMs with secrets that are read when they start";
   manifest.categories = [ "System" ];
+  manifest.readme = builtins.readFile ./README.md;
 
   roles.guest = {
     description = "The machine runs the VM.";

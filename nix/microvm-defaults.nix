@@ -4,14 +4,15 @@
 { lib }:
 guest:
 let
-  inherit (lib) concatStringsSep optional optionalAttrs;
+  inherit (lib) optional optionalAttrs;
   vm = guest.microvm;
   isQemu = vm.hypervisor == "qemu";
   isX86 = vm.vmHostPackages.stdenv.hostPlatform.system == "x86_64-linux";
 
-  # As microvm.nix's runners have them.
-  consoles = if isX86 then [ "earlyprintk=ttyS0" "console=ttyS0" ] else [ "console=ttyAMA0" ];
-  ends = if vm.hypervisor == "firecracker" then [ "reboot=k" "panic=1" ] else [ "reboot=t" "panic=-1" ];
+  # As microvm.nix's runners have it.
+  cmdline =
+    if vm.hypervisor == "firecracker" then "console=ttyS0,115200 reboot=k panic=1 i8042.noaux i8042.nomux i8042.nopnp i8042.dumbkbd"
+    else "${if isX86 then "earlyprintk=ttyS0 console=ttyS0" else "console=ttyAMA0"} reboot=t panic=-1";
 in
 {
   # In words for whoever declared it; empty where `slicer run` can start it.
@@ -46,7 +47,7 @@ in
     inherit (vm) hypervisor vcpu mem;
     kernel = if isQemu || ! isX86 then "${vm.kernel.out}/${guest.system.boot.loader.kernelFile}" else "${vm.kernel.dev}/vmlinux";
     initrd = "${vm.initrdPath}";
-    cmdline = concatStringsSep " " (consoles ++ ends ++ map toString vm.kernelParams);
+    cmdline = "${cmdline} ${toString vm.kernelParams}";
     # Its own first: a guest without labels counts them.
     volumes = optional vm.storeOnDisk { image = "${vm.storeDisk}"; readOnly = true; autoCreate = false; }
       ++ map

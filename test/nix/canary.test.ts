@@ -5,7 +5,7 @@ import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, test } from 'node:test';
 import { workspace } from '../cli/transcript.ts';
-import { NIX, nixStore, type Host } from './nix-instantiate.ts';
+import { CLAN, NIX, nixStore, type Host } from './nix-instantiate.ts';
 
 const nix = nixStore();
 const { directory, environment, run } = workspace();
@@ -28,12 +28,12 @@ before(() => {
 
 /** A clan whose machine has every secret at a path of this machine, and what of it is written to the store. */
 const expression = (secret: string): string => `let
-  host = import (root + "/test/nix/clan.nix") { inherit lib; } {
+  host = ${CLAN} {
     machine = "my-host";
     modules = [
       { services.slicer.program = "/opt/slicer/bin/slicer"; }
       { services.slicer.vms.own = { kernel = "${place('kernel')}"; credentialFiles.API_KEY = ${secret}; }; }
-      { clan.core.vars.generators.microvm-vm.files.made.path = "${place('secrets/generated')}"; }
+      { clan.core.vars.generators.microvm-vm.files.made.path = lib.mkForce "${place('secrets/generated')}"; }
     ];
     inventory.instances.vm.roles.guest.machines.my-host.settings = {
       hypervisor = "cloud-hypervisor";
@@ -65,11 +65,26 @@ test('no value is in what is evaluated or in the store, and the files pass slice
   }
 });
 
-test('a path of Nix, which would be copied into the store, is refused', NIX, async () => {
-  const { stdout, stderr, failed } = await nix.run(expression(place('secrets/given')), '--read-write-mode');
-  assert.equal(failed, true);
-  assert.match(stderr, /is not of type/);
-  assert.ok(!stdout.includes(CANARY) && !stderr.includes(CANARY));
+for (const option of ['runtimeSecrets.given.secretPath', 'credentialFiles.given']) {
+  test(`a path of Nix in ${option}, which would be copied into the store, is refused`, NIX, async () => {
+    const { stdout, stderr, failed } = await nix.run(`import (root + "/test/nix/evaluate.nix") { inherit lib; } [
+      (root + "/nix/host.nix")
+      { services.slicer = { enable = true; program = "/opt/slicer/bin/slicer"; vms.own.${option} = ${place('secrets/given')}; }; }
+    ]`, '--read-write-mode');
+    assert.equal(failed, true);
+    assert.match(stderr, /is not of type/);
+    assert.ok(!stdout.includes(CANARY) && !stderr.includes(CANARY));
+    assert.ok(!nix.contents().includes(CANARY));
+  });
+}
+
+test("a path of Nix among a guest's credentialFiles is named and not copied", NIX, async () => {
+  const { stdout, stderr, failed } = await nix.run(`(import (root + "/test/nix/microvm.nix") { inherit lib; } {
+    guests.db.credentialFiles.A = ${place('secrets/given')};
+    slicer.vms.db = { };
+  }).services."microvm@db".serviceConfig.LoadCredential`, '--read-write-mode');
+  assert.equal(failed, false, stderr);
+  assert.deepEqual(JSON.parse(stdout), [`A:${place('secrets/given')}`]);
   assert.ok(!nix.contents().includes(CANARY));
 });
 

@@ -2,11 +2,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseRunFile } from '../../src/config/run-file-load.ts';
-import { NIX, nixStore, type Host } from './nix-instantiate.ts';
+import { CLAN, NIX, nixStore, type Host } from './nix-instantiate.ts';
 
 const nix = nixStore();
 const MODULES = '[ { services.slicer.program = "/opt/slicer/bin/slicer"; } ]';
-const clanOf = (inventory: string, machine = 'my-host'): Promise<Host> => nix.evaluate(`import (root + "/test/nix/clan.nix") { inherit lib; } {
+const clanOf = (inventory: string, machine = 'my-host'): Promise<Host> => nix.evaluate(`${CLAN} {
   machine = "${machine}";
   modules = ${MODULES};
   inventory = (import (root + "/nix")).inventory (${inventory});

@@ -11,8 +11,12 @@ const isThere = (process.env['PATH'] ?? '').split(delimiter).some((directory) =>
 export const NIX = { skip: isThere ? false : 'needs nix-instantiate: apt-get install --no-install-recommends nix-bin' };
 
 /** nixpkgs' own `lib` where its directory is given, else as much of it as is needed. */
-const given = process.env['SLICER_TEST_NIXPKGS_LIB'];
-export const LIB = `import ${given ?? join(ROOT, 'test/nix/lib')}`;
+export const LIB = `import ${process.env['SLICER_TEST_NIXPKGS_LIB'] ?? join(ROOT, 'test/nix/lib')}`;
+/** Where the real ones are; undefined: what stands for them is taken. */
+export const MICROVM_NIX = process.env['SLICER_TEST_MICROVM_NIX'];
+const clanCore = process.env['SLICER_TEST_CLAN_CORE'];
+/** A function from an inventory and a machine of it to the machine's configuration. */
+export const CLAN = clanCore === undefined ? 'import (root + "/test/nix/clan.nix") { inherit lib; }' : `import (root + "/test/nix/clan-core.nix") { inherit lib; clanCore = "${clanCore}"; }`;
 
 export interface Unit {
   readonly description: string;
@@ -66,7 +70,7 @@ export interface NixStore {
 export function nixStore(): NixStore {
   const base = mkdtempSync(join(tmpdir(), 'slicer-nix-'));
   after(() => rmSync(base, { recursive: true, force: true }));
-  const env = { PATH: process.env['PATH'], HOME: base, NIX_STORE_DIR: join(base, 'store'), NIX_STATE_DIR: join(base, 'state'), NIX_LOG_DIR: join(base, 'log'), NIX_CONF_DIR: base };
+  const env = { PATH: process.env['PATH'], HOME: base, NIX_STORE_DIR: join(base, 'store'), NIX_STATE_DIR: join(base, 'state'), NIX_LOG_DIR: join(base, 'log'), NIX_CONF_DIR: base, NIX_CONFIG: 'build-users-group =' };
   const run: NixStore['run'] = (expression, ...options) => new Promise((done) => {
     const text = `let lib = ${LIB}; root = ${ROOT}; in ${expression}`;
     execFile('nix-instantiate', ['--eval', '--strict', '--json', ...options, '--expr', text], { env, cwd: ROOT, maxBuffer: 64 * 1024 * 1024 }, (error, stdout, stderr) => {

@@ -1,5 +1,4 @@
-# Options of NixOS and clan that nix/ sets, as nixos/lib/systemd-unit-options.nix, nixos/modules and clan-core
-# declare them. What a unit's section holds is merged as there: lists are joined.
+# Options of NixOS that nix/ sets, as nixos/lib/systemd-unit-options.nix and nixos/modules declare them. What a unit's section holds is merged as there: lists are joined.
 { lib, ... }:
 let
   inherit (lib) mkOption types;
@@ -26,6 +25,7 @@ let
         before = listOfText;
         conflicts = listOfText;
         wantedBy = listOfText;
+        partOf = listOfText;
         overrideStrategy = mkOption { type = types.enum [ "asDropinIfExists" "asDropin" ]; default = "asDropinIfExists"; };
         restartTriggers = list types.unspecified;
         unitConfig = section;
@@ -36,37 +36,23 @@ in
 {
   options = {
     assertions = list types.unspecified;
+    warnings = listOfText;
     boot.initrd.availableKernelModules = listOfText;
+    boot.kernelModules = listOfText;
+    environment.systemPackages = list types.unspecified;
     environment.etc = mkOption {
       default = { };
       type = types.attrsOf (types.submodule { options = { text = mkOption { type = types.lines; }; mode = text "symlink"; }; });
     };
     systemd.services = unit {
       path = list types.unspecified;
+      script = mkOption { type = types.lines; default = ""; };
+      restartIfChanged = mkOption { type = types.bool; default = true; };
       environment = mkOption { type = types.attrsOf types.str; default = { }; };
       serviceConfig = section;
     };
     systemd.sockets = unit { listenStreams = listOfText; socketConfig = section; };
     systemd.targets = unit { };
-    clan.core.vars.generators = mkOption {
-      default = { };
-      type = types.attrsOf (types.submodule ({ name, ... }: let generator = name; in {
-        options = {
-          script = text "";
-          runtimeInputs = list types.unspecified;
-          files = mkOption {
-            default = { };
-            type = types.attrsOf (types.submodule ({ name, ... }: {
-              options = {
-                secret = mkOption { type = types.bool; default = true; };
-                deploy = mkOption { type = types.bool; default = true; };
-                mode = text "0400";
-                path = text "/run/secrets/vars/${generator}/${name}";
-              };
-            }));
-          };
-        };
-      }));
-    };
+    systemd.tmpfiles = section;
   };
 }
