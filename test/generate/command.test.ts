@@ -99,7 +99,7 @@ test('a program that prints nothing is refused', async () => {
 });
 
 test('a program that is not there, or is none, is refused by that', async () => {
-  await assert.rejects(make(['no-such-program']), /its program can't be started: it is not there, nor on the PATH/);
+  await assert.rejects(make(['no-such-program'], { host: { path: '/usr/bin:/bin' } }), /its program can't be started: it is not there, nor on the PATH/);
   const path = join(directory, 'no-program');
   writeFileSync(path, 'text', { mode: 0o600 });
   await assert.rejects(make([path]), /its program can't be started: it is not executable/);
