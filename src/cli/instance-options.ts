@@ -1,11 +1,9 @@
 // What --inventory and --vars-dir (vars-flags.ts) lead to where a VM is named by its instance.
 import { hostname } from 'node:os';
-import { resolve } from 'node:path';
 import { loadInventory } from '../config/inventory-load.ts';
 import type { Inventory, InventoryVm } from '../config/inventory.ts';
 import type { RunFile } from '../config/run-file.ts';
 import { loadRunFile } from '../config/run-file-load.ts';
-import { DEFAULT_VARS_DIR } from '../config/var-path.ts';
 import { fail } from '../errors/slicer-error.ts';
 import type { Context } from './context.ts';
 
@@ -15,9 +13,8 @@ export interface InstanceFlags {
 }
 
 /** Throws what `loadInventory` does. */
-export function inventoryOf(file: string, { varsDir = DEFAULT_VARS_DIR }: InstanceFlags, context: Context): Promise<Inventory> {
-  const directory = process.cwd();
-  return loadInventory({ file, directory, varsDir: resolve(directory, varsDir) }, context.env);
+export function inventoryOf(file: string, { varsDir }: InstanceFlags, context: Context): Promise<Inventory> {
+  return loadInventory({ file, directory: process.cwd(), ...(varsDir === undefined ? {} : { varsDir }) }, context.env);
 }
 
 /** The file called `vm`, or the instance of that name. Throws not_found, and what reading either does. */

@@ -16,7 +16,7 @@ import { resolveRunFile } from './run-file-load.ts';
 import { DEFAULT_VARS_DIR } from './var-path.ts';
 
 export interface InventorySource extends InventoryFile {
-  /** Where values that are generated are kept. */
+  /** Where values that are generated are kept: `DEFAULT_VARS_DIR` below the directory when absent. */
   readonly varsDir?: string;
 }
 
@@ -32,7 +32,9 @@ export async function loadInventory(source: InventorySource, env: Readonly<Recor
 export const parseInventory = (text: string, source: InventorySource): Inventory => readInventory(parseInventoryDocument(text, source.file), source);
 
 function readInventory({ data, problems }: InventoryDocument, source: InventorySource): Inventory {
-  const { file, directory, varsDir = resolve(directory, DEFAULT_VARS_DIR) } = source;
+  const { directory } = source;
+  const varsDir = resolve(directory, source.varsDir ?? DEFAULT_VARS_DIR);
+  const vars = `slicer vars --inventory ${source.file}${source.varsDir === undefined ? '' : ` --vars-dir ${source.varsDir}`}`;
   const parsed = inventorySchema.safeParse(data);
   const machines = machinesOf(data);
   const declared = readGenerators(data);
@@ -53,7 +55,7 @@ function readInventory({ data, problems }: InventoryDocument, source: InventoryS
     issues.push(...read.issues.map((issue) => ({ ...issue, path: [...path, ...issue.path] })));
     if (read.raw === undefined) return [];
     const run = resolveRunFile(read.raw, directory);
-    const remedy = `slicer vars --inventory ${file} generate ${machine}`;
+    const remedy = `${vars} generate ${machine}`;
     const made = new Map(read.values.map(({ secret, isPublic }) => [secret, { remedy, ...(isPublic ? { isPublic } : {}) }]));
     const secrets = run.secrets.map((secret) => ({ ...secret, ...made.get(secret.wish.secret) }));
     const generated = read.values.map(({ secret, value: name }) => ({ secret, value: name }));

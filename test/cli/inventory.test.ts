@@ -93,7 +93,7 @@ const HINT = 'slicer vars --inventory inventory.yaml generate alpha';
 test('a value that is not generated yet is a warning for check', async () => {
   const { code, stdout, stderr } = await run('slicer check --inventory=inventory.yaml');
   assert.equal(code, 0, stderr);
-  assert.ok(plain(stderr).includes(`slicer: warning: ${MISSING}; ${HINT}\n`), stderr);
+  assert.ok(plain(stderr).includes(`slicer: warning: db: ${MISSING}; ${HINT}\n`), stderr);
   assert.match(stdout.toString(), /^inventory\.yaml: no problems; instances: db, web\/alpha, web\/beta\n\nvm "db" on QEMU q35\n/);
   assert.match(stdout.toString(), /^api-key +- +boot +OEM string +credential API_KEY +-$/m);
   assert.match(stdout.toString(), /^db-password +17 +boot +OEM string +credential db-password +\d+$/m);
@@ -121,6 +121,18 @@ test('a value that was generated is delivered, and explain shows an instance by 
     assert.ok(!(stdout.toString() + stderr).includes(CANARY));
   }
   rmSync(join(directory, 'vars'), { recursive: true });
+});
+
+test('values may be elsewhere, which the hint says too', async () => {
+  const { stderr } = await run('slicer run db --inventory=inventory.yaml --vars-dir=elsewhere');
+  assert.ok(plain(stderr).startsWith('slicer: error: secret "api-key": DIR/elsewhere/alpha/microvm-db/api-key does not exist\nslicer: hint: slicer vars --inventory inventory.yaml --vars-dir elsewhere generate alpha\n'), stderr);
+});
+
+test('render prints what an instance would be started with', async () => {
+  const { code, stdout, stderr } = await run('slicer render --format=qemu-args --directory=rendered web/beta --inventory=inventory.yaml');
+  assert.equal(code, 0, stderr);
+  assert.match(stdout.toString(), /slicer\.hostname=web-beta console=ttyS0/);
+  rmSync(join(directory, 'rendered'), { recursive: true });
 });
 
 test('check --json is the inventory with defaults filled in', async () => {

@@ -66,14 +66,16 @@ async function checkRun(path: string, json: boolean, context: Context): Promise<
   printPlan(context, subject);
 }
 
-async function checkInventory(path: string, inventory: Inventory, json: boolean, context: Context): Promise<void> {
-  const subjects: DeliverySubject[] = [];
-  for (const { run } of inventory.vms) subjects.push(await runSubject(run, context.env));
-  for (const fact of new Set(subjects.flatMap(({ warnings }) => warnings))) warn(context, fact);
-  throwIfAny(subjects.flatMap(({ plan }) => plan.problems));
-  if (json) return printJson(context, inventory);
-  printLine(context, `${path}: no problems; instances: ${inventory.vms.map(({ name }) => name).join(', ')}`);
-  for (const subject of subjects) {
+async function checkInventory(path: string, { vms }: Inventory, json: boolean, context: Context): Promise<void> {
+  const checked: { readonly name: string; readonly subject: DeliverySubject }[] = [];
+  for (const { name, run } of vms) checked.push({ name, subject: await runSubject(run, context.env) });
+  // With one VM it is clear whose they are.
+  const said = (name: string, fact: string): string => (vms.length === 1 ? fact : `${name}: ${fact}`);
+  for (const { name, subject } of checked) for (const fact of subject.warnings) warn(context, said(name, fact));
+  throwIfAny(checked.flatMap(({ name, subject }) => subject.plan.problems.map((problem) => ({ ...problem, message: said(name, problem.message) }))));
+  if (json) return printJson(context, { vms });
+  printLine(context, `${path}: no problems; instances: ${vms.map(({ name }) => name).join(', ')}`);
+  for (const { subject } of checked) {
     printLine(context, '');
     printPlan(context, subject);
   }
