@@ -21,7 +21,13 @@ in
         generateSecret = mkOption {
           type = types.nullOr types.bool;
           default = null;
-          description = "Whether clan makes the value: 32 random bytes in base64. It does unless there is a secretPath.";
+          description = "Whether clan makes the value: 32 random bytes in base64. It does where there is neither secretPath nor var.";
+        };
+        var = mkOption {
+          type = types.nullOr types.str;
+          default = null;
+          example = "my-db/password";
+          description = "GENERATOR/FILE: the value is a secret file of a generator of the machine's clan.core.vars.";
         };
       } // {
         inherit (vmOptions) credentialFiles;
@@ -31,19 +37,34 @@ in
     perInstance = { instanceName, settings, ... }: {
       nixosModule = { config, lib, pkgs, ... }:
         let
+          inherit (config.clan.core.vars) generators;
           generator = "microvm-${instanceName}";
-          generated = filterAttrs (_: { secretPath, generateSecret, ... }: generateSecret == true || generateSecret == null && secretPath == null) settings.runtimeSecrets;
-          clashing = filterAttrs (_: { secretPath, ... }: secretPath != null) generated;
+          secrets = settings.runtimeSecrets;
+
+          sourcesOf = { secretPath, var, generateSecret, ... }:
+            lib.optional (secretPath != null) "secretPath" ++ lib.optional (var != null) "var" ++ lib.optional (generateSecret == true) "generateSecret";
+          isGenerated = { generateSecret, ... }@value: generateSecret == true || generateSecret == null && sourcesOf value == [ ];
+          generated = filterAttrs (_: isGenerated) secrets;
+
+          # Its generator and file; null where there are none such.
+          fileOfVar = var:
+            let parts = builtins.match "([^/]+)/([^/]+)" var; in
+            if parts == null then null else generators.${builtins.head parts}.files.${lib.last parts} or null;
+          pathOf = name: { secretPath, var, ... }@value:
+            if isGenerated value then generators.${generator}.files.${name}.path
+            else if var != null then (fileOfVar var).path or null
+            else secretPath;
+
+          faultsOf = name: { var, ... }@value:
+            lib.optional (builtins.length (sourcesOf value) > 1) "has ${lib.concatStringsSep " and " (sourcesOf value)}; it is one of them"
+            ++ lib.optional (var != null && fileOfVar var == null) "has a var that is no GENERATOR/FILE of this machine";
         in
         {
           imports = [ ./host.nix ];
 
-          assertions = map
-            (secret: {
-              assertion = false;
-              message = "instance ${instanceName}: secret \"${secret}\" has a secretPath, and generateSecret; it is one of both";
-            })
-            (lib.attrNames clashing);
+          assertions = lib.concatMap
+            (name: map (fault: { assertion = false; message = "instance ${instanceName}: secret \"${name}\" ${fault}"; }) (faultsOf name secrets.${name}))
+            (lib.attrNames secrets);
 
           clan.core.vars.generators = mkIf (generated != { }) {
             ${generator} = {
@@ -57,10 +78,7 @@ in
 
           services.slicer.enable = true;
           services.slicer.vms.${instanceName} = settings // {
-            runtimeSecrets = mapAttrs
-              (secret: value: removeAttrs value [ "generateSecret" ]
-                // lib.optionalAttrs (generated ? ${secret}) { secretPath = config.clan.core.vars.generators.${generator}.files.${secret}.path; })
-              settings.runtimeSecrets;
+            runtimeSecrets = mapAttrs (name: value: removeAttrs value [ "generateSecret" "var" ] // { secretPath = pathOf name value; }) secrets;
           };
         };
     };

@@ -6,9 +6,10 @@ import { CLAN, NIX, nixStore, type Host } from './nix-instantiate.ts';
 
 const nix = nixStore();
 const MODULES = '[ { services.slicer.program = "/opt/slicer/bin/slicer"; } ]';
-const clanOf = (inventory: string, machine = 'my-host'): Promise<Host> => nix.evaluate(`${CLAN} {
+const WITH_GENERATOR = '[ { services.slicer.program = "/opt/slicer/bin/slicer"; clan.core.vars.generators.tls = { files.key = { }; script = "make-key"; }; } ]';
+const clanOf = (inventory: string, machine = 'my-host', modules = MODULES): Promise<Host> => nix.evaluate(`${CLAN} {
   machine = "${machine}";
-  modules = ${MODULES};
+  modules = ${modules};
   inventory = (import (root + "/nix")).inventory (${inventory});
 }`);
 const instance = (settings: string): string => `{ instances.vm.roles.guest.machines.my-host.settings = ${settings}; }`;
@@ -111,11 +112,26 @@ test('an instance without generated secrets has no generator', NIX, async () => 
   assert.deepEqual(host.services['slicer-vm-vm']?.serviceConfig['LoadCredential'], ['B:/run/b', 'a:/run/a']);
 });
 
-test('a secret that is given and generated, and one that is neither, are refused', NIX, async () => {
-  const host = await clanOf(instance('{ runtimeSecrets = { both = { secretPath = "/run/a"; generateSecret = true; }; neither.generateSecret = false; }; }'));
-  assert.deepEqual(host.faults.length, 2);
-  assert.match(host.faults.join('\n'), /"both" has a secretPath, and generateSecret/);
-  assert.match(host.faults.join('\n'), /"neither" has no secretPath/);
+test('a secret may be a file of a generator of the machine', NIX, async () => {
+  const host = await clanOf(instance('{ runtimeSecrets.key = { var = "tls/key"; oemCredentialName = "TLS_KEY"; }; }'), 'my-host', WITH_GENERATOR);
+  assert.deepEqual(host.faults, []);
+  assert.deepEqual(Object.keys(host.generators), ['tls']);
+  assert.deepEqual(host.services['slicer-vm-vm']?.serviceConfig['LoadCredential'], ['key:/run/secrets/vars/tls/key']);
+});
+
+test('a secret with two sources, with none, or of a generator that there is not, is refused', NIX, async () => {
+  const host = await clanOf(instance(`{ runtimeSecrets = {
+    both = { secretPath = "/run/a"; generateSecret = true; };
+    gone.var = "tls/cert";
+    neither.generateSecret = false;
+    words.var = "tls";
+  }; }`), 'my-host', WITH_GENERATOR);
+  assert.deepEqual([...host.faults].sort(), [
+    'instance vm: secret "both" has secretPath and generateSecret; it is one of them',
+    'instance vm: secret "gone" has a var that is no GENERATOR/FILE of this machine',
+    'instance vm: secret "words" has a var that is no GENERATOR/FILE of this machine',
+    ...['gone', 'neither', 'words'].map((name) => `services.slicer.vms.vm: secret "${name}" has no secretPath, and nothing makes its value here`),
+  ]);
 });
 
 test('settings that there are not are refused by name', NIX, async () => {

@@ -1,4 +1,5 @@
-# Options of NixOS that nix/ sets, as nixos/lib/systemd-unit-options.nix and nixos/modules declare them. What a unit's section holds is merged as there: lists are joined.
+# Options of NixOS that nix/ sets, as nixos/lib/systemd-unit-options.nix and nixos/modules declare them. What a
+# unit's section holds is merged as there: lists are joined.
 { lib, ... }:
 let
   inherit (lib) mkOption types;
@@ -6,10 +7,13 @@ let
   listOfText = list types.str;
   text = default: mkOption { type = types.str; inherit default; };
 
+  fail = loc: what: throw "The option `${builtins.concatStringsSep "." loc}' has ${what}.";
   joined = loc: values:
-    if builtins.any builtins.isList values then builtins.concatMap (value: if builtins.isList value then value else [ value ]) values
+    let lists = builtins.filter builtins.isList values; in
+    if lists == values then builtins.concatLists values
+    else if lists != [ ] then fail loc "definitions that are lists, and some that are not"
     else if builtins.all (value: value == builtins.head values) values then builtins.head values
-    else throw "The option `${builtins.concatStringsSep "." loc}' has conflicting definition values.";
+    else fail loc "conflicting definition values";
   # nixpkgs' lib gives `merge` definitions with their files.
   setting = types.unspecified // { merge = loc: defs: joined loc (if lib ? mkOptionType then map (def: def.value) defs else defs); };
   section = mkOption { type = types.attrsOf setting; default = { }; };
