@@ -58,9 +58,11 @@ export function nixComplaint(stderr: string): { message: string; place?: string 
   return place === undefined ? { message } : { message, place };
 }
 
-/** Nix shows texts in double quotes, and newer ones what they found after a colon. */
+/** Nix shows texts in double quotes, what it found after a colon, and of an assertion the source or both values. */
 function withoutValues(message: string): string {
+  if (/^assertion '| is not equal to /.test(message)) return 'an assertion failed';
   return message
     .replace(/"(?:[^"\\]|\\.)*("|$)/g, '"…"')
-    .replace(/\b(but found|cannot coerce|cannot add|cannot compare) ((?:an?|the) [a-z -]+?(?: (?:to|with) an? [a-z]+)?): .*$/, '$1 $2');
+    .replace(/(\b(?:an?|the) (?:set|list|string|integer|float|path|boolean|function|lambda|thunk)\b[^:]*): .*$/i, '$1')
+    .replace(/; last read: .*$/, '');
 }

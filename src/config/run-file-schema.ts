@@ -114,11 +114,12 @@ export interface KeyTable {
 }
 
 const NOT_HERE = 'is a key of microvm.nix that this version does not support';
+const OF_INVENTORY = 'is a key of an inventory, whose VMs are started with slicer run INSTANCE --inventory=FILE';
 const GIVEN = 'is what microvm.nix sets up before; here the interface is given, by its id';
 export const RUN_KEYS: KeyTable = {
   place: 'the top', keys: Object.keys(runFileSchema.shape),
   elsewhere: {
-    config: 'is the key of slicer.yaml, which `slicer up` takes; this is the file of one VM', devices: NOT_HERE, forwardPorts: NOT_HERE,
+    config: 'is the key of slicer.yaml, which `slicer up` takes; this is the file of one VM', instances: OF_INVENTORY, generators: OF_INVENTORY, devices: NOT_HERE, forwardPorts: NOT_HERE,
     storeOnDisk: NOT_HERE, hugepageMem: NOT_HERE, hotplugMem: NOT_HERE, initialBalloonMem: 'is `size` of balloon here',
     deflateOnOOM: 'is a key of balloon here', kernelParams: 'is cmdline here, one text',
   },

@@ -20,7 +20,11 @@ const COMPLAINTS: readonly (readonly [string, string, string | undefined])[] = [
   [`error:\n       … while evaluating the attribute 'a'\n         at /i.nix:2:3:\n            1| {\n            2|   a = "${CANARY}" + 1;\n             |   ^\n\n       error: cannot coerce an integer to a string: ${CANARY}\n       at /i.nix:2:17:\n            2|   a\n`,
     'cannot coerce an integer to a string', '/i.nix:2:17'],
   [`error:\n       … while selecting an attribute\n         at /i.nix:1:11:\n            1| { f = x.foo; }\n\n       error: expected a set but found a string: "${CANARY}"\n`, 'expected a set but found a string', '/i.nix:1:11'],
-  [`error: assertion '("${CANARY}" == "y")' failed\n\n       at /i.nix:2:7:\n`, 'assertion \'("…" == "…")\' failed', '/i.nix:2:7'],
+  [`error: assertion '(${CANARY} == "y")' failed\n\n       at /i.nix:2:7:\n`, 'an assertion failed', '/i.nix:2:7'],
+  [`error: integer '${CANARY}' is not equal to integer '5'\n       at /i.nix:2:7:\n`, 'an assertion failed', '/i.nix:2:7'],
+  [`error: attempt to call something which is not a function but a set: { a = ${CANARY}; }\n       at /i.nix:1:7:\n`, 'attempt to call something which is not a function but a set', '/i.nix:1:7'],
+  [`error: [json.exception.parse_error.101] parse error at line 1, column 1: invalid literal; last read: '${CANARY}'\n`,
+    '[json.exception.parse_error.101] parse error at line 1, column 1: invalid literal', undefined],
   ['\u001b[31;1merror:\u001b[0m attribute \'b\' missing\n', 'attribute \'b\' missing', undefined],
   ['', 'it does not evaluate', undefined],
 ];
@@ -80,7 +84,7 @@ const REFUSED: readonly (readonly [string, RegExp])[] = [
   [`{ a = ("${CANARY}").b; }`, /^i\.nix:1:\d+: nix: /],
   ['{ lib }: { }', /^i\.nix.*nix: .*required argument 'lib'/],
   ['{ a = x: x; }', /^i\.nix.*nix: cannot convert a function to JSON/],
-  ['{ a = throw "not today"; }', /^i\.nix: nix: not today$/],
+  ['{ a = throw "not today"; }', /^i\.nix:( |1:7: )nix: not today$/],
 ];
 
 for (const [text, message] of REFUSED) {

@@ -104,6 +104,7 @@ const CASES: readonly (readonly [string, ...RegExp[]])[] = [
   ['initrd: /boot/initrd', /^3:1: initrd: is for guests of one's own/],
   ['cmdline: "a\\nb"', /^3:10: cmdline: expected one line/],
   ['config: {}', /^3:1: config: is the key of slicer\.yaml, which `slicer up` takes/],
+  ['instances: {}', /^3:1: instances: is a key of an inventory/],
   ['runtimeSecret: {}', /^3:1: runtimeSecret: is no key of the top; did you mean "runtimeSecrets"$/],
   ['forwardPorts: []', /^3:1: forwardPorts: is a key of microvm\.nix that this version does not support$/],
   ['volumes: [{image: a.img, size: 1}]'],
