@@ -1,6 +1,5 @@
 // What --inventory and --vars-dir (vars-flags.ts) lead to where a VM is named by its instance.
 import { hostname } from 'node:os';
-import { loadInventory } from '../config/inventory-load.ts';
 import type { Inventory, InventoryVm } from '../config/inventory.ts';
 import type { RunFile } from '../config/run-file.ts';
 import { loadRunFile } from '../config/run-file-load.ts';
@@ -13,7 +12,9 @@ export interface InstanceFlags {
 }
 
 /** Throws what `loadInventory` does. */
-export function inventoryOf(file: string, { varsDir }: InstanceFlags, context: Context): Promise<Inventory> {
+export async function inventoryOf(file: string, { varsDir }: InstanceFlags, context: Context): Promise<Inventory> {
+  // Who runs a file does not wait for it to load.
+  const { loadInventory } = await import('../config/inventory-load.ts');
   return loadInventory({ file, directory: process.cwd(), ...(varsDir === undefined ? {} : { varsDir }) }, context.env);
 }
 
