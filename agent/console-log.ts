@@ -49,17 +49,21 @@ class BoundedFile {
   }
 
   write(bytes: Uint8Array): void {
-    if (this.#written > 0 && this.#written + bytes.byteLength > this.#limit) {
-      sys.close(this.#fd);
-      os.rename(this.#path, `${this.#path}.1`);
-      this.#fd = sys.createFile(this.#directoryFd, this.#name);
-      this.#written = 0;
-    }
     try {
+      if (this.#written > 0 && this.#written + bytes.byteLength > this.#limit) this.#moveOn();
       for (let sent = 0; sent < bytes.byteLength;) sent += sys.write(this.#fd, bytes, sent, bytes.byteLength);
       this.#written += bytes.byteLength;
     } catch {
       // A full disk costs lines of the log; it must not stop the guest that writes them.
     }
+  }
+
+  /** Throws where there can be no new file; then the next write tries again. */
+  #moveOn(): void {
+    os.rename(this.#path, `${this.#path}.1`);
+    const next = sys.createFile(this.#directoryFd, this.#name);
+    sys.close(this.#fd);
+    this.#fd = next;
+    this.#written = 0;
   }
 }

@@ -17,6 +17,7 @@ const COPY_BYTES = 64 * 1024;
 export function install(root: string, asked: string | undefined, print: Print): void {
   requireRoot(root);
   const init = initSystemOf(root, asked);
+  requireInside(root, UNITS[init]);
   requireOurs(root, UNITS[init]);
   print(`${copySelf(`${root}${AGENT_PATH}`)} ${root}${AGENT_PATH}\n`);
   for (const { path, mode, text } of UNITS[init].files) {
@@ -36,6 +37,7 @@ export function install(root: string, asked: string | undefined, print: Print): 
 export function uninstall(root: string, asked: string | undefined, print: Print): void {
   requireRoot(root);
   const init = initSystemOf(root, asked);
+  requireInside(root, UNITS[init]);
   const running = isRunning(root, init) && UNITS[init].files.some(({ path }) => exists(path));
   if (running) tell(init, init === 'systemd'
     ? [['systemctl', 'stop', 'slicer-agent.socket', 'slicer-agent.service', 'slicer-userdata.service']]
@@ -56,6 +58,18 @@ export function uninstall(root: string, asked: string | undefined, print: Print)
 function requireRoot(root: string): void {
   if (sys.effectiveUid() !== 0) throw new Fault('EPERM', 'only root can do this; try: sudo slicer-agent');
   if (root !== '' && !exists(root)) throw new Fault('usage', `no such directory for --root: ${root}`);
+}
+
+/** A link in the directory that passes for a system's root may lead into the system that this one runs on. */
+function requireInside(root: string, { files, links }: Units): void {
+  if (root === '') return;
+  const top = os.realpath(root)[0];
+  for (const path of [AGENT_PATH, INITTAB, ...[...files, ...links].map((unit) => unit.path)]) {
+    let parent = path;
+    do parent = parent.slice(0, parent.lastIndexOf('/')); while (parent !== '' && !exists(`${root}${parent}`));
+    const there = os.realpath(`${root}${parent}`)[0];
+    if (there !== top && !there.startsWith(`${top}/`)) throw new Fault('EXDEV', `${root}${parent} leads to ${there}, out of ${root}`);
+  }
 }
 
 function requireOurs(root: string, { files }: Units): void {

@@ -12,7 +12,7 @@ export interface RelayOptions {
   readonly guestSocket: string | undefined;
 }
 
-/** Until the process ends. Throws where it can't listen; once there is a socket at `udsPath`, it does. */
+/** Until the process ends. Throws where it can't listen; once it listens at `udsPath`, it does for the guest too. */
 export function relayVsock({ cid, port, udsPath, guestSocket }: RelayOptions): never {
   const guestListener = guestSocket === undefined ? sys.vsockListen(port) : sys.unixListen(`${guestSocket}_${port}`);
   return sys.relay(guestListener, sys.unixListen(udsPath), cid, udsPath, HOST_PORT, guestSocket);

@@ -298,22 +298,18 @@ static int unix_address(JSContext *ctx, JSValueConst value, struct sockaddr_un *
 }
 
 /*
- * unixListen(path): a socket with mode 0600 in the place of whatever is there. It gets its name once it
- * listens, so that whoever finds it can connect.
+ * unixListen(path): a socket with mode 0600 in the place of whatever is there. The directory keeps others
+ * from it. It is bound by the name that it keeps: /proc/net/unix tells the host when it listens.
  */
 FUNCTION(unix_listen) {
-    struct sockaddr_un address = { 0 }, staged;
+    struct sockaddr_un address = { 0 };
     CHECK("socket path", unix_address(ctx, argv[0], &address));
-    staged = address;
-    size_t length = strlen(address.sun_path);
-    if (length + 1 < sizeof staged.sun_path) staged.sun_path[length] = '~';
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), result = fd;
     mode_t mask = umask(0177);
-    unlink(staged.sun_path);
-    if (fd >= 0) result = bind(fd, (struct sockaddr *)&staged, sizeof staged);
+    unlink(address.sun_path);
+    if (fd >= 0) result = bind(fd, (struct sockaddr *)&address, sizeof address);
     umask(mask);
     if (result >= 0) result = listen(fd, 32);
-    if (result >= 0) result = rename(staged.sun_path, address.sun_path);
     return socket_result(ctx, fd, "listen on a socket", result < 0 ? -1 : 0);
 }
 
@@ -751,7 +747,7 @@ FUNCTION(run_auxiliary) {
 enum side { HOST, GUEST };
 
 enum {
-    /* Connections at a time from each side; the newest is refused. */
+    /* Connections at a time from each side; the newest is refused, unless the host has given up one of the guest's. */
     LINKS_OF_A_SIDE = 128,
     LINK_BUFFER_BYTES = 32768,
     /* For saying CONNECT, for the guest to answer a dial, and for taking the last bytes. */
@@ -765,6 +761,8 @@ struct link {
     int fd[2];
     /* 0 where nothing is waited for. */
     int64_t deadline_ms;
+    /* The host hung up, and the guest has yet to take what came before: it may never do. */
+    int host_gone;
     /* What a side sent and the other has not taken. It is read again once that is nothing: so it is held back. */
     struct { size_t start, end; uint8_t bytes[LINK_BUFFER_BYTES]; } from[2];
 };
@@ -802,6 +800,25 @@ static int dial_guest(const struct relay *relay, uint32_t port) {
     return -1;
 }
 
+static void end_link(struct relay *relay, int index) {
+    struct link *link = relay->links[index];
+    for (int side = HOST; side <= GUEST; side++) if (link->fd[side] >= 0) close(link->fd[side]);
+    free(link);
+    relay->links[index] = relay->links[--relay->count];
+}
+
+/* Ends the connection of the guest that the host gave up first. Whether there was one. */
+static int make_room(struct relay *relay) {
+    int first = -1;
+    for (int i = 0; i < relay->count; i++) {
+        const struct link *link = relay->links[i];
+        if (link->opener != GUEST || (!link->host_gone && link->stage != ENDING)) continue;
+        if (first < 0 || link->deadline_ms < relay->links[first]->deadline_ms) first = i;
+    }
+    if (first >= 0) end_link(relay, first);
+    return first >= 0;
+}
+
 static void take_connection(struct relay *relay, enum side opener, uint32_t host_port) {
     struct sockaddr_vm peer = { 0 };
     socklen_t length = sizeof peer;
@@ -809,6 +826,7 @@ static void take_connection(struct relay *relay, enum side opener, uint32_t host
     if (fd < 0) return;
     for (int i = 0; i < relay->count; i++) others += relay->links[i]->opener == opener;
     int foreign = opener == GUEST && !relay->guest_path && peer.svm_cid != relay->cid;
+    if (!foreign && opener == GUEST && others >= LINKS_OF_A_SIDE && make_room(relay)) others--;
     int other = foreign || others >= LINKS_OF_A_SIDE ? -1 : opener == GUEST ? dial_unix(relay->path, host_port) : -1;
     struct link *link = NULL;
     if (!foreign && others < LINKS_OF_A_SIDE && (opener == HOST || other >= 0)) link = malloc(sizeof *link);
@@ -822,6 +840,7 @@ static void take_connection(struct relay *relay, enum side opener, uint32_t host
     link->deadline_ms = opener == GUEST ? 0 : now_ms() + LINK_PATIENCE_MS;
     link->fd[opener] = fd;
     link->fd[!opener] = other;
+    link->host_gone = 0;
     link->from[HOST].start = link->from[HOST].end = link->from[GUEST].start = link->from[GUEST].end = 0;
     relay->links[relay->count++] = link;
 }
@@ -883,6 +902,11 @@ static int pump(struct link *link, enum side side) {
 static int serve_link(const struct relay *relay, struct link *link, const struct pollfd *host, const struct pollfd *guest) {
     if (link->deadline_ms && now_ms() >= link->deadline_ms) return -1;
     if (!host->revents && !guest->revents) return 0;
+    if (link->stage == JOINED && !link->host_gone && link->from[HOST].start < link->from[HOST].end
+        && host->revents & (POLLRDHUP | POLLHUP | POLLERR)) {
+        link->host_gone = 1;
+        link->deadline_ms = now_ms() + LINK_PATIENCE_MS;
+    }
     if (link->stage == ASKED) return read_port(relay, link);
     if (link->stage == DIALLED && join(link) < 0) return -1;
     return pump(link, HOST) < 0 || pump(link, GUEST) < 0 ? -1 : 0;
@@ -895,6 +919,7 @@ static struct pollfd interest(const struct link *link, enum side side) {
     else if (link->stage == DIALLED) entry.events = side == GUEST ? POLLOUT : 0;
     else {
         if (link->stage == JOINED && link->from[side].start == link->from[side].end) entry.events |= POLLIN;
+        else if (link->stage == JOINED && side == HOST && !link->host_gone) entry.events |= POLLRDHUP;
         if (link->from[!side].start < link->from[!side].end) entry.events |= POLLOUT;
     }
     if (!entry.events) entry.fd = -1;
@@ -930,10 +955,7 @@ FUNCTION(relay_connections) {
         /* From the last one down, so that its place can be taken by one that was served. */
         for (int i = relay.count - 1; i >= 0; i--) {
             struct link *link = relay.links[i];
-            if (serve_link(&relay, link, &entries[2 + 2 * i], &entries[3 + 2 * i]) == 0) continue;
-            for (int side = HOST; side <= GUEST; side++) if (link->fd[side] >= 0) close(link->fd[side]);
-            free(link);
-            relay.links[i] = relay.links[--relay.count];
+            if (serve_link(&relay, link, &entries[2 + 2 * i], &entries[3 + 2 * i]) < 0) end_link(&relay, i);
         }
         for (int side = HOST; side <= GUEST; side++)
             if (entries[side].revents) take_connection(&relay, side, host_port);

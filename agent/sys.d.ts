@@ -17,7 +17,7 @@ declare module 'sys' {
   export function adoptListener(fd: number): number;
   export function vsockConnect(cid: number, port: number): number;
   export function vsockLocalCid(): number;
-  /** In the place of whatever is there; once there is a socket, it listens. */
+  /** In the place of whatever is there. */
   export function unixListen(path: string): number;
   export function unixConnect(path: string): number;
   export function accept(fd: number): [fd: number, peerCid: number] | null;
@@ -97,6 +97,7 @@ declare module 'os' {
   export function stat(path: string): [status: FileStatus | null, error: number];
   export function symlink(target: string, path: string): number;
   export function readlink(path: string): [target: string, error: number];
+  export function realpath(path: string): [path: string, error: number];
   /** Exit code, or -N for signal N. */
   export function exec(argv: readonly string[]): number;
   export function now(): number;

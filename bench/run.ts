@@ -6,10 +6,10 @@ import { cpus } from 'node:os';
 import { resolve } from 'node:path';
 import { bootFigures } from './boot.ts';
 import { commandFigure } from './command.ts';
-
 import { table, type Figure } from './figure.ts';
 import { guestFigures, type GuestPlan } from './guest.ts';
 import { Lab } from './lab.ts';
+import { runOverheadFigure } from './run-overhead.ts';
 
 const JSON_FILE = resolve(import.meta.dirname, '../build/bench.json');
 
@@ -34,6 +34,7 @@ try {
 } finally {
   await lab.stop();
 }
+figures.push(await runOverheadFigure());
 figures.push(...await bootFigures());
 mkdirSync(resolve(JSON_FILE, '..'), { recursive: true });
 writeFileSync(JSON_FILE, `${JSON.stringify({ processors: cpus().map(({ model }) => model), figures }, undefined, 2)}\n`);

@@ -17,6 +17,14 @@ export type CpioEntry = {
 const TYPE_BITS = { directory: 0o040000, file: 0o100000, symlink: 0o120000, character: 0o020000 };
 const TRAILER = 'TRAILER!!!';
 
+/**
+ * QEMU puts an initramfs on whole pages right below the end of memory, and so does its microvm's firmware with
+ * the tables of ACPI: what the last page of the one leaves free is all the room for the other, which is
+ * overwritten otherwise, and the guest hangs. So an archive ends here in its last page.
+ */
+const PAGE_BYTES = 4096;
+const LAST_PAGE_BYTES = 4;
+
 /** An uncompressed archive of these entries, in this order. */
 export function cpioArchive(entries: readonly CpioEntry[]): Buffer {
   const parts = entries.flatMap((entry, index) => {
@@ -36,7 +44,10 @@ export function cpioArchive(entries: readonly CpioEntry[]): Buffer {
     ];
     return member(entry.path, fields, data);
   });
-  return Buffer.concat([...parts, ...member(TRAILER, [0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0], Buffer.alloc(0))]);
+  const archive = [...parts, ...member(TRAILER, [0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0], Buffer.alloc(0))];
+  const bytes = archive.reduce((sum, { length }) => sum + length, 0);
+  const free = (LAST_PAGE_BYTES - bytes) % PAGE_BYTES;
+  return Buffer.concat([...archive, Buffer.alloc(free < 0 ? free + PAGE_BYTES : free)]);
 }
 
 function contentOf(entry: CpioEntry): Buffer {

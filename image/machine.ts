@@ -35,7 +35,7 @@ const PARTS: readonly Part[] = [
     why: `compiles the agent for ${arch}`,
     isThere: compiler(arch),
   })),
-  { purposes: ['debian'], packages: ['e2fsprogs'], why: "makes the file system of the Debian image", isThere: command('mke2fs') },
+  { purposes: ['debian', 'test'], packages: ['e2fsprogs'], why: 'makes the file systems of disks', isThere: command('mke2fs') },
   { purposes: ['debian'], packages: ['util-linux'], why: 'runs the scripts of its packages apart from this machine', isThere: command('unshare') },
   { purposes: ['test'], packages: ['strace'], why: 'injects faults into system calls', isThere: command('strace') },
   { purposes: ['test'], packages: ['nix-bin'], why: 'evaluates the NixOS modules', isThere: command('nix-instantiate') },

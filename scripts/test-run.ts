@@ -8,6 +8,8 @@ export interface TestGroup {
   readonly files: readonly string[];
   /** How many files run at the same time. */
   readonly concurrency: number;
+  /** For files that may take longer than the others. */
+  readonly fileTimeoutMs?: number;
 }
 
 /** The lines that end a run, `tests 12` and so on: those of all groups are added up. */
@@ -18,16 +20,16 @@ interface TestEvent {
   readonly data: Partial<EventData.TestDiagnostic>;
 }
 
-/** Whether all tests passed. A file that takes longer than `fileTimeoutMs` fails. */
+/** Whether all tests passed. A file that takes longer than `fileTimeoutMs`, or its group's, fails. */
 export async function runTests(groups: readonly TestGroup[], fileTimeoutMs: number, output: Writable): Promise<boolean> {
   const merged = new PassThrough({ objectMode: true });
   const reporter = new spec();
   const printed = new Promise((resolve) => reporter.once('end', resolve));
   merged.pipe(reporter).pipe(output, { end: false });
   const totals = new Map<string, number>();
-  for (const { files, concurrency } of groups) {
+  for (const { files, concurrency, fileTimeoutMs: timeout = fileTimeoutMs } of groups) {
     if (files.length === 0) continue;
-    for await (const event of run({ files: [...files], concurrency, timeout: fileTimeoutMs }) as AsyncIterable<TestEvent>) {
+    for await (const event of run({ files: [...files], concurrency, timeout }) as AsyncIterable<TestEvent>) {
       const [, name, count] = (event.type === 'test:diagnostic' && SUMMARY.exec(event.data.message ?? '')) || [];
       // Inside a test anybody may print such a line; the summary stands outside.
       if (name === undefined || event.data.nesting !== 0 || event.data.file !== undefined) merged.write(event);

@@ -10,8 +10,11 @@ import { runTests } from './test-run.ts';
 
 const LONG = 'test/long/';
 /** Tests that boot VMs take the whole machine: one file at a time, after all others. */
-const WITH_VMS = ['test/vm/', 'test/vm-unit/', 'test/image/tiny.test.ts', 'test/image/debian.test.ts', LONG];
+const WITH_VMS = ['test/vm/', 'test/vm-real/', 'test/vm-unit/', 'test/image/tiny.test.ts', 'test/image/debian.test.ts', LONG];
+/** Boots a machine in which VMs boot. */
+const NESTED_LAB = 'test/lab/lab.test.ts';
 const FILE_TIMEOUT_MS = 6 * 60 * 1000;
+const NESTED_LAB_TIMEOUT_MS = 4 * FILE_TIMEOUT_MS;
 const LONG_FILE_TIMEOUT_MS = 10 * FILE_TIMEOUT_MS;
 
 runScript(async () => {
@@ -27,9 +30,14 @@ runScript(async () => {
     .filter((file) => wanted.length === 0 || wanted.some((path) => file === path || file.startsWith(`${path}/`)))
     .sort();
   const withVms = files.filter((file) => WITH_VMS.some((folder) => file.startsWith(folder)));
-  const others = files.filter((file) => !withVms.includes(file));
+  const nestedLab = files.filter((file): boolean => file === NESTED_LAB);
+  const others = files.filter((file) => !withVms.includes(file) && !nestedLab.includes(file));
   const passed = await runTests(
-    [{ files: others, concurrency: availableParallelism() }, { files: withVms, concurrency: 1 }],
+    [
+      { files: others, concurrency: availableParallelism() },
+      { files: withVms, concurrency: 1 },
+      { files: nestedLab, concurrency: 1, fileTimeoutMs: NESTED_LAB_TIMEOUT_MS },
+    ],
     long ? LONG_FILE_TIMEOUT_MS : FILE_TIMEOUT_MS,
     process.stdout,
   );

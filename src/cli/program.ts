@@ -4,7 +4,7 @@ import { Command, CommanderError } from 'commander';
 import { VERSION_LINE } from '../api/version.ts';
 import { type Problem, SlicerError } from '../errors/slicer-error.ts';
 import { COMMANDS, type CommandEntry, GROUPS } from './command-table.ts';
-import { addConnectionOptions } from './connection.ts';
+import { addConnectionOptions } from './connection-options.ts';
 import type { Context } from './context.ts';
 import { addVarsFlags } from './vars-flags.ts';
 

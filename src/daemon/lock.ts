@@ -20,7 +20,9 @@ const WAIT_SECONDS = 1;
 export async function takeLock(path: string): Promise<() => Promise<void>> {
   const args = ['--timeout', String(WAIT_SECONDS), '--conflict-exit-code', String(CONFLICT_EXIT_CODE), '--no-fork', path, 'cat'];
   // In a session of its own: Ctrl-C ends the daemon, which gives the lock back last.
-  const holder = spawn('flock', args, { stdio: ['pipe', 'pipe', 'ignore'], detached: true });
+  // Of the environment only what finds the two programs: the rest is the daemon's alone.
+  const env = { PATH: process.env['PATH'] };
+  const holder = spawn('flock', args, { stdio: ['pipe', 'pipe', 'ignore'], detached: true, env });
   holder.stdin.on('error', () => undefined);
   const ended = new Promise<number | null>((resolve, reject) => holder.once('error', reject).once('close', resolve));
   const failed = ended.then(

@@ -1,5 +1,5 @@
 // The bearer token of the TCP API: a file that only its owner can read, made at the first start.
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { createHash, randomUUID, timingSafeEqual } from 'node:crypto';
 import { link, mkdir, open, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { fail } from '../errors/slicer-error.ts';
@@ -10,8 +10,8 @@ const TOKEN = /^[\x21-\x7e]+$/;
 
 /**
  * The token in `file`; where there is none, one of 32 random bytes is made, the file 0600 and its
- * directory 0700. Throws store_not_private when others can read the file, invalid_config when it holds
- * no token.
+ * directory 0700. Throws store_not_private when the file is another user's or others can read it,
+ * invalid_config when it holds no token.
  */
 export async function loadToken(file: string, randomHex: () => string): Promise<string> {
   const token = await read(file) ?? await make(file, randomHex());
@@ -32,7 +32,11 @@ async function read(file: string): Promise<string | undefined> {
   });
   if (handle === undefined) return undefined;
   try {
-    const { mode } = await handle.stat();
+    const { mode, uid } = await handle.stat();
+    const own = process.geteuid?.();
+    if (uid !== own && uid !== 0) {
+      throw fail('store_not_private', `the token file ${file} belongs to user ${uid}, who knows what is in it`, `chown ${own} ${file}, with a new token`);
+    }
     if ((mode & 0o077) !== 0) {
       throw fail('store_not_private', `the token file ${file} can be read by others (mode ${(mode & 0o777).toString(8)})`,
         `chmod 600 ${file}`);
@@ -50,10 +54,10 @@ async function read(file: string): Promise<string | undefined> {
 
 /** The file appears with the token in it, or another daemon's does. */
 async function make(file: string, token: string): Promise<string | undefined> {
-  const own = `${file}.${process.pid}`;
+  const own = `${file}.${randomUUID()}`;
   try {
     await mkdir(dirname(file), { recursive: true, mode: 0o700 });
-    await writeFile(own, `${token}\n`, { mode: 0o600, flag: 'w' });
+    await writeFile(own, `${token}\n`, { mode: 0o600, flag: 'wx' });
     await link(own, file).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'EEXIST') throw error;
     });

@@ -48,11 +48,13 @@ export interface PreparedVm {
 export interface PreparationOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly uid: number;
+  /** Resolves when this process may hold secrets. */
+  readonly isPrivate: Promise<void>;
   readonly warn: (fact: string) => void;
 }
 
 /** Throws every problem at once. */
-export async function prepareVm(file: RunFile, { env, uid, warn }: PreparationOptions): Promise<PreparedVm> {
+export async function prepareVm(file: RunFile, { env, uid, warn, isPrivate }: PreparationOptions): Promise<PreparedVm> {
   const path = env['PATH'] ?? '';
   const notifySocket = env['NOTIFY_SOCKET'] ?? '';
   const [programs, accelerator, tscKhz, places, manager] = await Promise.all([
@@ -62,6 +64,7 @@ export async function prepareVm(file: RunFile, { env, uid, warn }: PreparationOp
   const kernelVsock = file.vmm.hypervisor === 'qemu' && await usesKernelVsock(env['SLICER_VSOCK'], accelerator);
   // The kernel's VSOCK leads a guest to one port of the host, which is the live channel's.
   const notifyPort = manager !== undefined && !kernelVsock && guestNotifies(file, GUEST_ARCH) ? NOTIFY_PORT : undefined;
+  await isPrivate;
   const { problems, ...delivery } = planRun(file, { env, uid, notifyPort });
   throwIfAny([
     ...problems,

@@ -21,6 +21,7 @@ import { vmmFor } from '../vmm/drivers.ts';
 import { firecrackerConfig } from '../vmm/firecracker-config.ts';
 import { optionValue } from '../vmm/qemu-devices.ts';
 import { findTscKhz } from '../vmm/time-stamp-counter.ts';
+import { encodeBody, REQUEST_MAX_BYTES } from '../vmm/vmm-api.ts';
 import { deliveryVmOf } from './delivery.ts';
 import { findHostParts } from './host-parts.ts';
 import { findBoot, findRunPrograms, type RunPrograms } from './preparation.ts';
@@ -69,9 +70,10 @@ export async function renderVm(file: RunFile, options: RenderOptions): Promise<R
   });
   throwIfAny(vmmFor(file.vmm, GUEST_ARCH, programs).problems(spec));
   const secrets = items.map(({ value }) => value);
+  if (format === 'cloud-hypervisor-json') encodeBody('PUT /api/v1/vm.create', cloudHypervisorConfig(spec, secrets));
   if (format === 'cloud-hypervisor-json' && secrets.length > 0 && !options.mayHoldValues) {
     throw fail('usage', 'the JSON would hold values, and stdout is a terminal',
-      `slicer render ... | curl --unix-socket ${spec.sockets.control} -X PUT -H 'Content-Type: application/json' -d @- http://localhost/api/v1/vm.create`);
+      `slicer render ... | curl -X PUT --json @- --unix-socket ${spec.sockets.control} http://localhost/api/v1/vm.create`);
   }
   await makeEmpty(directory, uid);
   const live = plan.liveCredentials.map(({ secret }) => secret);
@@ -85,7 +87,7 @@ export async function renderVm(file: RunFile, options: RenderOptions): Promise<R
       return { text: rendering.text, notes: [...rendering.notes, ...notes] };
     }
     case 'cloud-hypervisor-json': return {
-      text: json(cloudHypervisorConfig(spec, secrets)),
+      text: vmCreateJson(cloudHypervisorConfig(spec, secrets)),
       notes: [...notes, ...addedInterfaces(spec).map((network) => `not in it: the interface "${'name' in network ? network.name : network.kind}", which takes vm.add-net with descriptors`)],
     };
     case 'firecracker-json': return { text: json(firecrackerConfig(spec)), notes };
@@ -93,6 +95,12 @@ export async function renderVm(file: RunFile, options: RenderOptions): Promise<R
 }
 
 const json = (document: object): string => `${JSON.stringify(document, null, 2)}\n`;
+
+/** Without its indentation where that would be more than the API takes. */
+function vmCreateJson(config: object): string {
+  const indented = json(config);
+  return Buffer.byteLength(indented) > REQUEST_MAX_BYTES ? JSON.stringify(config) : indented;
+}
 
 async function makeEmpty(directory: string, uid: number): Promise<void> {
   await makePrivate(directory, uid);

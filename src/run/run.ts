@@ -1,8 +1,8 @@
 // One VM in the foreground, from its file to its end, with no daemon:
 //
 //   1. everything is looked at and the secrets are read (preparation.ts); nothing is there yet that could be left
-//   2. the VM's directory is claimed, and missing disks are made
-//   3. the live channel and the notification socket listen
+//   2. the VM's directory is claimed
+//   3. the live channel and the notification socket listen; then, as only they stay, missing disks are made
 //   4. the VM's processes start; from here on they end with this one, whatever ends it
 //   5. it is waited for: the guest powers off, somebody asks for the end, or a process of the VM dies
 //   6. everything goes, in the reverse order
@@ -42,6 +42,8 @@ export interface Surroundings {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly uid: number;
   readonly stop: StopRequests;
+  /** Resolves when this process may hold secrets. */
+  readonly isPrivate: Promise<void>;
   readonly console: Omit<ConsoleOutput, 'warn'>;
   readonly say: (fact: string) => void;
   readonly warn: (fact: string) => void;
@@ -65,7 +67,8 @@ export async function runVm(file: RunFile, graceMs: number, around: Surroundings
   const sockets = { ...socketsIn(directory), ...(file.vsockSocket === undefined ? {} : { vsock: file.vsockSocket }) };
   const spec = specOf(file, { ...prepared, guestCid: file.cid ?? drawnCid(), vsock, sockets, items });
   const vmm = vmmFor(file.vmm, GUEST_ARCH, prepared.programs);
-  throwIfAny(vmm.problems(spec));
+  const values = items.map(({ value }) => value);
+  throwIfAny(vmm.problems(spec, values));
 
   const undo: (() => Promise<void> | void)[] = [];
   try {
@@ -75,13 +78,13 @@ export async function runVm(file: RunFile, graceMs: number, around: Surroundings
       await clearSocket(file.vsockSocket);
       undo.push(() => rm(spec.sockets.vsock, { force: true }));
     }
-    await makeVolumes(file.volumes, env['PATH'] ?? '', around.say, stop.asked);
     const live = await serve(file, prepared, spec, bootToken, around);
     undo.push(() => live.close());
     if (prepared.manager !== undefined) undo.push(await tellManager(prepared, spec, live));
+    await makeVolumes(file.volumes, env['PATH'] ?? '', around.say, stop.asked);
 
     const console = foregroundConsole({ ...around.console, warn: around.warn });
-    const started = await startVm({ spec, values: items.map(({ value }) => value), vmDirectory: directory, runtimeDirectory: directory }, {
+    const started = await startVm({ spec, values, vmDirectory: directory, runtimeDirectory: directory }, {
       vmm, programs: prepared.programs, startLimitMs: START_LIMIT_MS, console,
     }, stop.asked);
     undo.push(async () => {

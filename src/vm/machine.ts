@@ -214,7 +214,8 @@ export class Machine {
     ];
     const items = encodeBootItems(channel, [...own, ...request.credentials], request.oemStrings);
     const spec = this.#spec(request, items);
-    throwIfAny(this.#vmm.problems(spec));
+    const values = items.map(({ value }) => value);
+    throwIfAny(this.#vmm.problems(spec, values));
     await makeRuntimeDirectory(runtimeDirectory, this.#parts.uid);
     await writeMaterial(runtimeDirectory, {
       ...(bootToken === undefined ? {} : { bootToken }),
@@ -224,7 +225,7 @@ export class Machine {
     signal.throwIfAborted();
 
     const { processes, control } = await startVm({
-      spec, values: items.map(({ value }) => value), vmDirectory: this.#directory, runtimeDirectory,
+      spec, values, vmDirectory: this.#directory, runtimeDirectory,
     }, { ...this.#parts, vmm: this.#vmm }, signal);
     this.#takeControl(control);
     await this.#save({ status: 'running', processes: processes.map(({ identity }) => identity) });

@@ -17,7 +17,7 @@ import { endProcesses, waitForEnd } from './process-table.ts';
 import type { ProcessIdentity } from './record.ts';
 import { startProcess, type WatchedProcess } from './watched-process.ts';
 
-const READY_POLL_MS = 5;
+const READY_POLL_MS = 2;
 /** Between asking a VM's process to end and forcing it: what they need is milliseconds. */
 const END_GRACE_MS = 3_000;
 const END_NEWS_MS = 500;
@@ -124,14 +124,22 @@ function openInherited(descriptor: InheritedDescriptor, request: StartRequest): 
   return openUnlinked(join(request.runtimeDirectory, 'boot-slot'), request.values[descriptor.index] as Secret);
 }
 
-/** A file that has no name any more when this resolves, open for reading: gone with its last reader. */
+/** A file without a name, open for reading: gone with its last reader. It has no name before it has content. */
 async function openUnlinked(path: string, content: Secret): Promise<FileHandle> {
   const writer = await open(path, 'wx', 0o600);
+  let reader: FileHandle | undefined;
   try {
+    try {
+      reader = await open(path, 'r');
+    } finally {
+      await unlink(path);
+    }
     await writer.writeFile(content.reveal());
-    return await open(path, 'r');
+    return reader;
+  } catch (error) {
+    await reader?.close();
+    throw error;
   } finally {
-    await unlink(path);
     await writer.close();
   }
 }

@@ -10,11 +10,12 @@
 import { open, readFile, stat, type FileHandle } from 'node:fs/promises';
 import * as z from 'zod';
 import type { GuestArch } from '../delivery/hypervisor.ts';
-import { fail } from '../errors/slicer-error.ts';
+import { fail, type Problem } from '../errors/slicer-error.ts';
+import type { Secret } from '../secret/secret.ts';
 import { addedInterfaces, cloudHypervisorConfig, cloudHypervisorProblems, netConfig } from './cloud-hypervisor-config.ts';
 import type { NetworkInterface, ProcessPlan, Share, Vmm, VmmControl, VmSpec } from './contract.ts';
 import { putWithDescriptors } from './descriptor-request.ts';
-import { vmmRequest } from './vmm-api.ts';
+import { REQUEST_MAX_BYTES, vmmRequest } from './vmm-api.ts';
 
 /** Absolute paths. */
 export interface CloudHypervisorPrograms {
@@ -34,7 +35,7 @@ const ping = z.object({ version: z.string(), pid: z.number() });
 /** `arch`: of the host, and so of the guest. */
 export function cloudHypervisorVmm(programs: CloudHypervisorPrograms, arch: GuestArch): Vmm {
   return {
-    problems: (spec) => cloudHypervisorProblems(spec, arch),
+    problems: (spec, values = []) => [...cloudHypervisorProblems(spec, arch), ...sizeProblems(spec, values)],
     plan: (spec) => [vmmProcess(programs.cloudHypervisor, spec)],
     boot: async (spec, values, signal) => {
       const { control } = spec.sockets;
@@ -51,6 +52,16 @@ export function cloudHypervisorVmm(programs: CloudHypervisorPrograms, arch: Gues
       return controlOf(control);
     },
   };
+}
+
+/** A plan keeps room for what is not a value, and a VM with many disks or a long command line takes more. */
+function sizeProblems(spec: VmSpec, values: readonly Secret[]): readonly Problem[] {
+  const sizeBytes = Buffer.byteLength(JSON.stringify(cloudHypervisorConfig(spec, values)));
+  return sizeBytes <= REQUEST_MAX_BYTES ? [] : [{
+    code: 'value_too_large',
+    message: `vm "${spec.name}" is a request of ${sizeBytes} bytes with all that goes over its boot channel; Cloud Hypervisor takes ${REQUEST_MAX_BYTES}`,
+    hint: 'deliver some over the live channel, or have fewer disks, shorter paths or a shorter cmdline',
+  }];
 }
 
 function vmmProcess(program: string, { sockets }: VmSpec): ProcessPlan {

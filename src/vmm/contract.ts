@@ -120,8 +120,11 @@ export interface VmmControl {
 }
 
 export interface Vmm {
-  /** What this VMM lacks of a specification, each by its name; none when it can run it. Pure. */
-  problems(spec: VmSpec): readonly Problem[];
+  /**
+   * What this VMM lacks of a specification, each by its name; none when it can run it. Pure. `values`, once
+   * they are known: as for `boot`, which then has no reason to refuse what it sends.
+   */
+  problems(spec: VmSpec, values?: readonly Secret[]): readonly Problem[];
   /** The processes of a VM, in the order in which they start. Pure. */
   plan(spec: VmSpec): readonly ProcessPlan[];
   /**

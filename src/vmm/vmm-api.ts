@@ -90,6 +90,8 @@ function send(
     request({ socketPath, method, path, headers, agent: false, signal })
       .on('response', resolve)
       .on('error', reject)
+      // An answer that switches protocols (101) is none to Node: it ends the connection, and says nothing else.
+      .on('close', () => reject(Object.assign(new Error(), { code: 'ECONNRESET' })))
       .end(bytes);
   });
 }

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, watch } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmdirSync, rmSync, statSync, watch, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import type { Writable } from 'node:stream';
 import { test, type TestContext } from 'node:test';
 import { AGENT } from './guest-fixture.ts';
@@ -95,4 +95,23 @@ test('both together keep within the limit', async (context) => {
   }
   await ended();
   assert.ok(statSync(file).size + statSync(`${file}.1`).size <= 200_000);
+});
+
+test('where there can be no next file lines are lost, and the log goes on once there can', async (context) => {
+  const { file, stdin, ended } = startConsole(context, 400);
+  const watcher = watch(dirname(file));
+  const lines = (text: string): Promise<unknown> => new Promise((resolve) => stdin.write(`${text}\n`, resolve));
+  await lines('the first');
+  while (!existsSync(file) || statSync(file).size === 0) await once(watcher, 'change', { signal: AbortSignal.timeout(10_000) });
+  watcher.close();
+  // Neither can the directory be renamed to the file's name, nor a file be made in its place.
+  rmSync(file);
+  mkdirSync(file);
+  writeFileSync(`${file}.1`, '');
+  // More than all buffers on the way can hold.
+  await lines('x'.repeat(2 * 1024 * 1024));
+  rmdirSync(file);
+  // More than what may still go into the file before.
+  await lines(`${'y'.repeat(400)} the last`);
+  assert.match(await ended(), /the last\n$/);
 });

@@ -2,11 +2,11 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import {
-  chmodSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync, writeFileSync,
+  chmodSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync, symlinkSync, writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
-import { OPENRC_UNITS, SYSTEMD_UNITS } from '../../agent/units.ts';
+import { OPENRC_UNITS, SYSTEMD_UNITS, UNIT_MARK } from '../../agent/units.ts';
 import { AGENT, outcomeOf, type AgentResult } from './guest-fixture.ts';
 
 const DEBIAN = { 'usr/lib/systemd/systemd': '' };
@@ -123,6 +123,30 @@ test('what somebody else put there is neither replaced nor removed', async (cont
   assert.deepEqual(tree(root), before);
   assert.equal(await succeeds('uninstall', '--root', root), `left ${root}${service}, which slicer-agent install did not put there\n`);
   assert.deepEqual(tree(root), before);
+});
+
+test('below a root nothing is written or removed through a link that leads out of it', async (context) => {
+  const outside = rootWith(context, { 'system/slicer-agent.service': UNIT_MARK });
+  const before = tree(outside);
+  for (const [link, target] of [['etc/systemd', outside], ['usr/bin', join(outside, 'system')], ['etc/systemd', '../..']] as const) {
+    const root = rootWith(context, DEBIAN);
+    mkdirSync(join(root, link, '..'), { recursive: true });
+    symlinkSync(target, join(root, link));
+    for (const command of ['install', 'uninstall']) {
+      const { status, stderr } = await agent(command, '--root', root);
+      assert.equal(status, 1);
+      assert.match(stderr, new RegExp(`^slicer-agent: error: ${root}/\\S+ leads to \\S+, out of ${root}\n`));
+    }
+    assert.deepEqual(readdirSync(root).sort(), [...new Set(['usr', link.split('/')[0]])].sort());
+    assert.equal(existsSync(join(root, 'etc/systemd/system/slicer-agent.socket')), false);
+  }
+  assert.deepEqual(tree(outside), before);
+
+  // A link within is one of the system's own.
+  const own = rootWith(context, { ...DEBIAN, 'etc/os-release': '', 'opt/systemd/system.conf': '' });
+  symlinkSync('../opt/systemd', join(own, 'etc/systemd'));
+  await succeeds('install', '--root', own);
+  assert.ok(existsSync(join(own, 'opt/systemd/system/slicer-agent.service')));
 });
 
 test('a mode that /etc/inittab has stays', async (context) => {

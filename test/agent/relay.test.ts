@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, rmSync, watch } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
@@ -23,10 +23,19 @@ interface Relay {
   readonly dial: (path: string) => Promise<Socket>;
 }
 
+/** As the host waits for it: proc_net(5), where 00010000 is a socket that listens. */
+async function untilListening(path: string): Promise<void> {
+  const isListening = (line: string): boolean => line.endsWith(` ${path}`) && line.split(' ', 4)[3] === '00010000';
+  const deadline = AbortSignal.timeout(10_000);
+  while (!readFileSync('/proc/net/unix', 'utf8').split('\n').some(isListening)) {
+    deadline.throwIfAborted();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
 async function startRelay(context: TestContext): Promise<Relay> {
   const directory = mkdtempSync('/dev/shm/slicer-relay-');
   const [path, guest] = [join(directory, 'vm.vsock'), join(directory, 'guest')];
-  const watcher = watch(directory);
   const words = ['vsock', '--cid', '3', '--port', '905', '--uds-path', path, '--guest-socket', guest];
   const child = spawn(AGENT, words, { stdio: ['ignore', 'inherit', 'inherit'] });
   const open: (Socket | Server)[] = [];
@@ -38,8 +47,7 @@ async function startRelay(context: TestContext): Promise<Relay> {
     }
     rmSync(directory, { recursive: true });
   });
-  while (!existsSync(path)) await once(watcher, 'change', { signal: AbortSignal.timeout(10_000) });
-  watcher.close();
+  await untilListening(path);
   const keep = (socket: Socket): Socket => {
     open.push(socket);
     return socket.on('error', () => undefined);
@@ -190,6 +198,60 @@ test('with 128 connections of the guest the newest is refused, and the host stil
   assert.equal(String((await once(next, 'data'))[0]), 'y');
 });
 
+test('after a thousand connections that end in every way it holds no descriptor of theirs', async (context) => {
+  const relay = await startRelay(context);
+  const descriptors = (): number => readdirSync(`/proc/${relay.process.pid}/fd`).length;
+  const before = descriptors();
+  let turn = 0;
+  const takeInTurn = (socket: Socket): void => {
+    turn += 1;
+    if (turn % 4 === 0) socket.destroy();
+    else if (turn % 4 === 1) socket.end('some words');
+    else if (turn % 4 === 2) socket.pause();
+    else socket.pipe(socket);
+  };
+  await relay.serve(`${relay.path}_901`, takeInTurn);
+  await relay.serve(`${relay.guest}_900`, takeInTurn);
+  const one = async (number: number): Promise<void> => {
+    const socket = await relay.dial(number % 2 === 1 ? `${relay.guest}_905` : relay.path);
+    socket.write(['CONNECT 900\n', 'CONNECT 1\n', 'CONN', Buffer.alloc(100_000)][number % 4] as string);
+    if (number % 3 !== 0) setImmediate(() => socket.destroy());
+    else socket.end();
+    await Promise.race([once(socket, 'close'), once(socket.resume(), 'end')]).catch(() => undefined);
+    socket.destroy();
+  };
+  for (let batch = 0; batch < 20; batch += 1) await Promise.all(Array.from({ length: 50 }, (_, number) => one(batch + number)));
+  const deadline = Date.now() + 30_000;
+  while (descriptors() !== before && Date.now() < deadline) await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(descriptors(), before);
+});
+
+test('connections of which the guest takes nothing, and that the host has given up, make room for others', async (context) => {
+  const relay = await startRelay(context);
+  const accepted: Socket[] = [];
+  await relay.serve(`${relay.path}_901`, (socket) => {
+    accepted.push(socket);
+    // More than all buffers on the way can hold.
+    if (accepted.length <= LINKS_OF_A_SIDE) socket.write(Buffer.alloc(1024 * 1024));
+    else socket.end('welcome');
+  });
+  while (accepted.length < LINKS_OF_A_SIDE) {
+    const count = accepted.length;
+    (await relay.dial(`${relay.guest}_905`)).pause();
+    while (accepted.length === count) await new Promise((resolve) => setImmediate(resolve));
+  }
+  let before = '';
+  while (before !== (before = switchesOf(relay.process.pid as number))) await new Promise((resolve) => setTimeout(resolve, 100));
+  assert.equal(await textOf(await relay.dial(`${relay.guest}_905`)), '');
+
+  // As the live channel does with a stranger after a few seconds.
+  for (const socket of accepted) socket.destroy();
+  const deadline = Date.now() + 5_000;
+  let text = '';
+  while (text === '' && Date.now() < deadline) text = await textOf(await relay.dial(`${relay.guest}_905`));
+  assert.equal(text, 'welcome');
+});
+
 test('a host that is not there is a connection closed, and one that comes back is found', async (context) => {
   const relay = await startRelay(context);
   assert.equal(await textOf(await relay.dial(`${relay.guest}_905`)), '');
@@ -225,8 +287,7 @@ test('a socket that an earlier relay left is taken over; where it can\'t listen,
   assert.ok(existsSync(relay.path));
   const second = spawn(AGENT, [...words, relay.path], { stdio: 'ignore' });
   context.after(() => second.kill('SIGKILL'));
-  let socket: Socket | undefined;
-  while (socket === undefined) socket = await relay.dial(relay.path).catch(() => undefined);
+  await untilListening(relay.path);
   const { status, stderr } = spawnSync(AGENT, [...words, '/no/such/directory/vm.vsock'], { encoding: 'utf8' });
   assert.equal(status, 1);
   assert.equal(stderr, 'slicer-agent: error: listen on a socket: No such file or directory\n');

@@ -153,6 +153,24 @@ test('render cloud-hypervisor-json holds values, and so goes to no terminal', as
   assert.equal(existsSync(join(directory, 'ch')), false);
 });
 
+for (const [bytes, isWhole] of [[51_200, true], [51_201, false]] as const) {
+  test(`render cloud-hypervisor-json of ${bytes} bytes ${isWhole ? 'is whole, without indentation' : 'is refused, as its API would'}`, async () => {
+    const render = async (cmdlineBytes: number) => {
+      put('full.yaml', `name: full\nhypervisor: cloud-hypervisor\nvsock: {cid: 7, socket: ch.vsock}\ncmdline: ${'c'.repeat(cmdlineBytes)}\n${VM}  key: {secretPath: most}\n`);
+      return run('slicer render --format=cloud-hypervisor-json --directory=full full.yaml');
+    };
+    put('most', 'x'.repeat(35_000));
+    const { stdout } = await render(1);
+    const rest = JSON.stringify(JSON.parse(stdout.toString())).length - 1;
+    rmSync(join(directory, 'full'), { recursive: true });
+    const { code, stdout: full, stderr } = await render(bytes - rest);
+    assert.deepEqual([code, full.length], isWhole ? [0, bytes] : [1, 0], stderr);
+    assert.equal(existsSync(join(directory, 'full')), isWhole);
+    if (isWhole) rmSync(join(directory, 'full'), { recursive: true });
+    else assert.equal(stderr, 'slicer: error: the body of PUT /api/v1/vm.create is 51201 bytes; the VMM takes 51200\n');
+  });
+}
+
 test('render firecracker-json is a configuration file without a value', async () => {
   const { code, stdout, stderr } = await run('slicer render --format=firecracker-json --directory=fc fc.yaml');
   assert.equal(code, 0, stderr);

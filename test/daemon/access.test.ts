@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import type { OutgoingHttpHeaders } from 'node:http';
 import { connect } from 'node:net';
 import { join } from 'node:path';
@@ -30,6 +30,13 @@ test('a token file that others can read, or that holds no token, is refused', as
   assert.equal(await loadToken(file, () => ''), 'a-user-made-this-token');
   chmodSync(file, 0o640);
   await assert.rejects(loadToken(file, () => ''), { code: 'store_not_private' });
+
+test('a token file that another user put there is refused', { skip: process.geteuid?.() !== 0 && 'needs root, to give a file away' }, async (t) => {
+  const file = join(directoryFor(t), 'token');
+  writeFileSync(file, 'a-user-made-this-token\n', { mode: 0o600 });
+  chownSync(file, 1000, 1000);
+  await assert.rejects(loadToken(file, () => ''), { code: 'store_not_private', message: /belongs to user 1000/ });
+});
 });
 
 for (const { method, path } of Object.values(routes).filter(({ path }) => path !== '/healthz')) {

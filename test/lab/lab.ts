@@ -7,6 +7,7 @@ import { temporaryDirectory } from '../../image/cache.ts';
 import { findCommand } from '../../image/command.ts';
 import type { Stages } from '../../scripts/stage.ts';
 import { fail } from '../../src/errors/slicer-error.ts';
+import { findAccelerator } from '../../src/vmm/accelerator.ts';
 import { runOuterMachine } from './outer-machine.ts';
 import { ensureOuterSystem } from './outer-system.ts';
 import { hasDebianImage, makePayload } from './payload.ts';
@@ -61,4 +62,15 @@ export async function runLab(options: LabOptions): Promise<number> {
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
+}
+
+/** Why the tests need no nested lab on this machine, or can't have it, in one line; false when it can run. */
+export async function labObstacle(): Promise<string | false> {
+  if (process.arch !== 'x64') return 'the emulated machine is an x86-64 with the Node of this one';
+  if (await findAccelerator(undefined) === 'kvm') return 'this machine has KVM itself: test/vm-real runs on it';
+  const missing = { 'qemu-system-x86_64': 'qemu-system-x86', setpriv: 'util-linux', mke2fs: 'e2fsprogs' };
+  for (const [command, name] of Object.entries(missing)) {
+    if (findCommand(command) === undefined) return `${command} is missing: apt-get install ${name}`;
+  }
+  return false;
 }

@@ -1,7 +1,6 @@
 // The outer machine of the nested lab: an emulated AMD processor with SVM, so that KVM works inside even where
 // this machine has none. It ends with whoever started it, and keeps nothing.
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Writable } from 'node:stream';
@@ -54,9 +53,9 @@ export async function runOuterMachine(options: OuterMachineOptions): Promise<num
   machine.stdout.pipe(options.output, { end: false });
   let messages = '';
   machine.stderr.setEncoding('utf8').on('data', (text: string) => { messages += text; });
-  // Aborting is an error of the process besides its end, which is waited for.
+  // Aborting is an error of the process besides its end, and only the end is waited for.
   machine.on('error', () => undefined);
-  await once(machine, 'close');
+  await new Promise((resolve) => machine.once('close', resolve));
   options.signal?.throwIfAborted();
   const log = await readFile(console, 'utf8').catch(() => '');
   const [, code] = EXIT_CODE.exec(log) ?? [];

@@ -1,15 +1,17 @@
 // Firecracker's driver and the real Firecracker: what the guest finds of a full specification, how it ends,
 // and that the fake of other tests refuses what the real one does.
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { execFile, execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
+import { promisify } from 'node:util';
 import { findCommand } from '../../image/command.ts';
 import { cpioArchive } from '../../image/cpio.ts';
 import { findTinyImage } from '../../image/tiny.ts';
 import type { VmSpec } from '../../src/vmm/contract.ts';
+import { firecrackerConfig } from '../../src/vmm/firecracker-config.ts';
 import { firecrackerVmm } from '../../src/vmm/firecracker.ts';
 import { assertRefusals, runFirecracker, type RunningFirecracker } from '../vmm/running-firecracker.ts';
 import { missingFor } from './variant.ts';
@@ -26,16 +28,20 @@ interface Lab extends RunningFirecracker {
   readonly spec: VmSpec;
 }
 
-/** A Firecracker that was told nothing yet. */
-async function start(t: TestContext, change: (spec: VmSpec, directory: string) => VmSpec = (spec) => spec): Promise<Lab> {
-  const directory = mkdtempSync(join(tmpdir(), 'slicer-fc-'));
+async function specIn(directory: string): Promise<VmSpec> {
   const image = await findTinyImage();
-  const spec = change({
+  return {
     name: 'web-1', cpus: 1, ramBytes: 192 * MIB, kernel: image.kernel, initrd: image.initrd, cmdline: image.cmdline,
     volumes: [], shares: [], interfaces: [], watchdog: false, accelerator: 'kvm', guestCid: 4711, vsock: { kind: 'vhost-device-vsock' },
     sockets: { vsock: join(directory, 'vm.vsock'), vhost: join(directory, 'vhost.sock'), control: join(directory, 'control.sock') },
     bootSlots: [],
-  }, directory);
+  };
+}
+
+/** A Firecracker that was told nothing yet. */
+async function start(t: TestContext, change: (spec: VmSpec, directory: string) => VmSpec = (spec) => spec): Promise<Lab> {
+  const directory = mkdtempSync(join(tmpdir(), 'slicer-fc-'));
+  const spec = change(await specIn(directory), directory);
   assert.deepEqual(vmm.problems(spec), []);
   return { spec, ...await runFirecracker(t, program, spec, directory) };
 }
@@ -69,6 +75,16 @@ test('the guest finds what a full specification says, and ends Firecracker by it
   const [, ids = ''] = /^devices (.*)\r$/m.exec(lab.output()) ?? [];
   // virtio 1.2, section 5: network, two disks, entropy, balloon, socket.
   assert.deepEqual(ids.split(' ').sort(), ['0x0001', '0x0002', '0x0002', '0x0004', '0x0005', '0x0013']);
+});
+
+test('what is rendered is what --config-file takes', { skip }, async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'slicer-fc-'));
+  t.after(() => rmSync(directory, { recursive: true }));
+  const spec = await specIn(directory);
+  const document = firecrackerConfig({ ...spec, cmdline: `${spec.cmdline} rdinit=/bin/busybox -- sh -c "${LOOK}"` });
+  writeFileSync(join(directory, 'vm.json'), JSON.stringify(document));
+  const { stdout } = await promisify(execFile)(program, ['--no-api', '--level', 'Error', '--config-file', join(directory, 'vm.json')]);
+  assert.match(stdout, /^cpus 1\r$/m);
 });
 
 test('Ctrl+Alt+Del ends the guest, and Firecracker with it; it says who it is and that it runs', { skip }, async (t) => {

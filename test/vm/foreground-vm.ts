@@ -13,7 +13,7 @@ import { chooseRuntimeDirectory, memoryDirectories } from '../../src/vm/runtime-
 import { ROOT } from './parts.ts';
 import { allProcesses, untilGone } from './processes.ts';
 
-const LIMIT_MS = 90_000;
+const LIMIT_MS = 90_000 * Number(process.env['SLICER_TEST_PATIENCE'] ?? 1);
 
 export interface RunningVm {
   readonly process: ChildProcess;

@@ -1,8 +1,11 @@
 // `slicer run` with guests that really boot: both channels, readiness, and every way to end.
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { after, before, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { compile, Foreground, guestWith } from './foreground-vm.ts';
 import { MISSING_COMPILER, MISSING_DEBIAN } from './parts.ts';
 import { allProcesses, isAlive, untilEnded } from './processes.ts';
@@ -121,6 +124,20 @@ test('a guest that powers itself off is a good end', { skip }, async () => {
   await assertNothingLeft('off');
 });
 
+test('a console that nobody reads any more keeps neither the guest from its end nor `slicer run` from its own', { skip }, async () => {
+  // More than what waits on the way from one to the other.
+  foreground.put('flood.yaml', `name: flood\n${await guestWith(foreground, 'yes 0123456789abcdef | head -c 700000; poweroff -f')}`);
+  const vm = foreground.run(['run', 'flood.yaml']);
+  await vm.until(/0123456789abcdef/);
+  vm.process.stdout?.pause();
+  const exit = once(vm.process, 'exit');
+  await vm.until(/vm flood ended: the guest powered itself off\n/);
+  assert.deepEqual(await Promise.race([exit, delay(20_000, 'it is still there', { ref: false })]), [0, null]);
+  vm.process.stdout?.resume();
+  await vm.end();
+  await assertNothingLeft('flood');
+});
+
 test('a guest that does not power off in time is ended, and a second signal does not wait', { skip }, async () => {
   const late = foreground.run(['run', '--stop-grace=300ms', 'tiny.yaml']);
   await late.until(/vm tiny started/);
@@ -160,6 +177,33 @@ test('a VM that does not start leaves nothing, its error says why, and a disk th
   assert.ok(!vm.output().includes(VALUES.live));
   await assertNothingLeft('bad');
   assert.deepEqual(readdirSync(foreground.directory).filter((name) => name.includes('other.img')), ['other.img']);
+});
+
+test('a memory-backed file system that is full keeps the VM from starting, with nothing left', { skip }, async (t) => {
+  const memory = foreground.path('memory');
+  mkdirSync(memory);
+  // Room for the sockets, and not for what goes over the firmware.
+  const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=8k,mode=700', 'tmpfs', memory]);
+  if (mounted.status !== 0) return t.skip('this machine lets nobody mount a tmpfs');
+  t.after(() => spawnSync('umount', [memory]));
+  foreground.put('crowded.yaml', `name: crowded\n${await guestWith(foreground, 'true')}runtimeSecrets: {random: {secretPath: random}}\n`);
+  const vm = foreground.run(['run', 'crowded.yaml'], { RUNTIME_DIRECTORY: memory });
+  assert.equal(await vm.end(), 1);
+  assert.match(vm.output(), /^slicer: error: vm "crowded" did not start, at qemu-system-x86_64: ENOSPC: no space left on device, write\n$/);
+  assert.deepEqual(readdirSync(memory), []);
+  assert.deepEqual(allProcesses().filter(({ environ }) => environ.includes(`SLICER_VM=${memory}`)), []);
+});
+
+test('no disk is made where the VM can have no sockets', { skip }, async () => {
+  const sockets = { long: foreground.path(`${'x'.repeat(107)}`), nowhere: foreground.path('no/such/directory/vm.vsock') };
+  for (const [name, socket] of Object.entries(sockets)) {
+    foreground.put(`${name}.yaml`, `name: ${name}\nimage: tiny\nvsock: {socket: ${socket}}\nvolumes: [{image: ${name}.img, size: 8}]\n`);
+    const vm = foreground.run(['run', `${name}.yaml`]);
+    assert.notEqual(await vm.end(), 0);
+    assert.match(vm.output(), /^slicer: error: (the socket path|can't listen on) /);
+    assert.equal(existsSync(foreground.path(`${name}.img`)), false);
+    await assertNothingLeft(name);
+  }
 });
 
 test('a guest with systemd says itself that it is up, and powers off when asked to', { skip: skip || MISSING_DEBIAN }, async (t) => {

@@ -131,6 +131,17 @@ for (const [what, change, messages] of lacking) {
   });
 }
 
+test('a request of 51,200 bytes has no problem, and one byte more is refused before anything is started', () => {
+  const [strings, value] = [slots(1), new Secret(Buffer.alloc(45_000, 'x'))];
+  const sizeOf = (spec: VmSpec): number => JSON.stringify(cloudHypervisorConfig(spec, [value])).length;
+  const of = (cmdline: string): VmSpec => ({ ...minimal, bootSlots: strings, cmdline });
+  const room = 51_200 - sizeOf(of(''));
+  assert.deepEqual(pure.problems(of('c'.repeat(room)), [value]), []);
+  const problems = pure.problems(of('c'.repeat(room + 1)), [value]);
+  assert.deepEqual(problems.map(({ message }) => message),
+    ['vm "web-1" is a request of 51201 bytes with all that goes over its boot channel; Cloud Hypervisor takes 51200']);
+});
+
 test('OEM strings are refused on aarch64, where they would be dropped in silence', () => {
   const arm = cloudHypervisorVmm({ cloudHypervisor: '/c', agent: '/a' }, 'aarch64');
   assert.deepEqual(arm.problems({ ...minimal, bootSlots: slots(3) }).map(({ message }) => message),

@@ -91,6 +91,10 @@ const failures: Record<string, [(socket: Socket, request: string) => void, strin
     'the VMM closed its API socket before it had answered PUT /x',
   ],
   'nothing, and closes': [(socket) => socket.end(), 'the VMM closed its API socket before it had answered PUT /x'],
+  'another protocol': [
+    (socket) => socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: secret\r\n\r\n'),
+    'the VMM closed its API socket before it had answered PUT /x',
+  ],
   'what is no HTTP': [(socket) => socket.write('220 mail ESMTP\r\n'), 'the VMM\'s answer to PUT /x is no HTTP (HPE_INVALID_CONSTANT)'],
   'what is no JSON': [
     (socket, request) => socket.write(answered('200', request.split('\r\n\r\n')[1]!.slice(1))),

@@ -22,8 +22,9 @@ must not be a terminal then. What to do besides is said on stderr.
 Examples:
   $ slicer render --format=qemu-args db.yaml | xargs qemu-system-x86_64
   $ slicer render --format=cloud-hypervisor-json db.yaml |
-      curl --unix-socket api.sock -X PUT -H 'Content-Type: application/json' -d @- http://localhost/api/v1/vm.create
-  $ slicer render --format=firecracker-json db.yaml > vm.json && firecracker --no-api --config-file vm.json`;
+      curl -X PUT --json @- --unix-socket api.sock http://localhost/api/v1/vm.create
+  $ slicer render --format=firecracker-json db.yaml > vm.json
+  $ firecracker --no-api --config-file vm.json`;
 
 export function configure(command: Command, context: Context): void {
   command.argument('<vm>', 'its file, YAML or JSON, or an instance of the inventory');

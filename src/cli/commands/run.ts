@@ -3,11 +3,10 @@ import type { Command } from 'commander';
 import { formatDurationMs } from '../../api/duration.ts';
 import type { RunFile } from '../../config/run-file.ts';
 import { fail } from '../../errors/slicer-error.ts';
-import { runVm } from '../../run/run.ts';
 import type { RunEnd, StopRequests } from '../../run/vm-end.ts';
 import { keepProcessPrivate } from '../../vm/private-process.ts';
 import type { Context } from '../context.ts';
-import { loadRunSubject, type InstanceFlags } from '../instance-options.ts';
+import type { InstanceFlags } from '../instance-options.ts';
 import { durationMs } from '../option-values.ts';
 import { say, warn } from '../output.ts';
 import { escapeLines } from '../terminal-text.ts';
@@ -15,6 +14,9 @@ import { addVarsFlags } from '../vars-flags.ts';
 
 /** Below the 90 s that systemd waits for a service unless told otherwise. */
 const DEFAULT_GRACE_MS = 75_000;
+
+/** How long a reader may take for the end of the console. */
+const LAST_WORDS_MS = 2_000;
 
 const EXAMPLES = `
 The guest's console goes to stdout. Secrets are read once, from $CREDENTIALS_DIRECTORY or the paths
@@ -36,19 +38,28 @@ export function configure(command: Command, context: Context): void {
     .addHelpText('after', EXAMPLES)
     .action(async (vm: string, { stopGrace, ...flags }: { stopGrace?: number } & InstanceFlags) => {
       const stop = stopRequests();
+      const isPrivate = keepProcessPrivate(context.env['PATH'] ?? '');
+      // Its error is thrown where secrets are read, unless there is one before.
+      isPrivate.catch(() => undefined);
+      // What takes long to load is loaded while that goes on.
+      const [{ loadRunSubject }, { runVm }] = await Promise.all([import('../instance-options.ts'), import('../../run/run.ts')]);
       const file = await loadRunSubject(vm, flags, context);
-      await keepProcessPrivate(context.env['PATH'] ?? '');
+      const [stdout, stderr] = [unbreakable(context.stdout), unbreakable(context.stderr)];
       const end = await runVm(file, stopGrace ?? graceOf(file), {
         env: context.env,
         uid: (process.geteuid as () => number)(),
         stop,
-        console: { stdout: unbreakable(context.stdout), stderr: unbreakable(context.stderr), clean: escapeLines },
+        isPrivate,
+        console: { stdout, stderr, clean: consoleText },
         say: (fact) => say(context, fact),
         warn: (fact) => warn(context, fact),
-      });
+      }).finally(() => leaveInTime([stdout, stderr]));
       tell(context, file.name, end);
     });
 }
+
+/** busybox begins lines with a CR, which overwrites nothing there. */
+const consoleText = (text: string): string => escapeLines(text.replace(/(^|\n)\r+/g, '$1'));
 
 /** The tiny image has nothing to save, and nobody in it who would hear. */
 const graceOf = ({ boot }: RunFile): number => (boot.kind === 'image' && boot.image === 'tiny' ? 0 : DEFAULT_GRACE_MS);
@@ -67,7 +78,20 @@ function stopRequests(): StopRequests {
   return { asked: asked.signal, insisted: insisted.signal };
 }
 
-/** A reader of the console that goes away is not the VM's end. */
+/** What was written and nobody reads would keep this process after its VM. */
+function leaveInTime(streams: readonly NodeJS.WriteStream[]): void {
+  const leave = (): void => {
+    if (streams.some(({ writableLength }) => writableLength > 0)) process.exit();
+  };
+  setTimeout(leave, LAST_WORDS_MS).unref();
+}
+
+/**
+ * A reader of the console that goes away is not the VM's end, nor is one that stops: Node waits for a terminal
+ * to take all, so that a Ctrl-S would stop the live channel too, and leave no signal heard.
+ */
 function unbreakable(stream: NodeJS.WritableStream): NodeJS.WriteStream {
+  // Node has no other way to say so.
+  (stream as { _handle?: { setBlocking?(isBlocking: boolean): void } })._handle?.setBlocking?.(false);
   return stream.removeAllListeners('error').on('error', () => undefined) as NodeJS.WriteStream;
 }

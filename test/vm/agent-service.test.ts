@@ -1,0 +1,109 @@
+// The agent as systemd's service in the Debian image: what waits for secrets waits, the port stays held while
+// the agent is away, and a restart costs nothing but the moment.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { compileAttacker } from './guest-programs.ts';
+import { MISSING_COMPILER, MISSING_DEBIAN } from './parts.ts';
+import { oneGroup, withSlicer } from './slicer.ts';
+
+const USERDATA = `userdata: |
+        #!/bin/sh
+        echo ran >> /root/userdata-runs
+        systemctl show -P ActiveState network.target > /root/network`;
+
+const fixture = withSlicer(oneGroup('secrets: [api-key]', USERDATA).replace('image: tiny', 'image: debian').replace('ram_mb: 192', 'ram_mb: 256'), {
+  skip: MISSING_DEBIAN || MISSING_COMPILER,
+  prepare: async (slicer) => {
+    slicer.put('api-key', 'one\n');
+    slicer.put('db-password', 'live\n');
+  },
+});
+const { skip } = fixture;
+
+const inGuest = (script: string, limitMs = 60_000): Promise<string> => fixture.slicer.inGuest('vm-1', script, { limitMs });
+
+/** Starts a script that goes on without the agent; `finished` has what it wrote. */
+const start = (name: string, script: string): Promise<string> =>
+  fixture.slicer.inGuest('vm-1', `cat > /root/${name}; setsid sh /root/${name} > /root/${name}.out 2>&1 < /dev/null &`, { stdin: `${script}\ntouch /root/${name}.done\n` });
+
+async function finished(name: string): Promise<string> {
+  for (let attempt = 0; attempt < 10; attempt += 1) {
+    const { exitCode, stdout } = await fixture.slicer.run(['vm', 'exec', 'vm-1', '--shell', '--',
+      `n=0; until [ -e /root/${name}.done ]; do n=$((n+1)); [ $n -lt 100 ] || exit 9; sleep 0.1; done; cat /root/${name}.out`]);
+    if (exitCode === 0) return stdout;
+  }
+  throw new Error(`${name} has not ended: ${await inGuest(`cat /root/${name}.out`)}`);
+}
+
+test('systemd holds the port, and tells how many secrets its agent holds', { skip }, async () => {
+  const { slicer } = fixture;
+  assert.equal(await slicer.launch('--timeout=120s', '--wait-userdata', '--credential=db=db-password,deliver=live'), 'vm-1');
+  assert.equal(await inGuest('systemctl show -P ActiveState slicer-agent.socket slicer-agent.service slicer-secrets.target 2>&1'), 'active\n\nactive\n\ninactive\n');
+  assert.match(await inGuest('systemctl show -P StatusText slicer-agent'), /^holds 1 secrets and 1 credentials\n$/);
+  const compiled = compileAttacker();
+  await slicer.inGuest('vm-1', 'cat > /root/attacker && chmod 755 /root/attacker', { stdin: compiled });
+  assert.match(await inGuest('/root/attacker ports 900'), /: EADDRINUSE$/m);
+});
+
+test('userdata waits for the network, and is no part of the boot', { skip }, async () => {
+  assert.equal(await inGuest('cat /root/network /root/userdata-runs'), 'active\nran\n');
+  assert.equal(await inGuest('systemctl show -P Result slicer-userdata'), 'success\n');
+});
+
+test('a service reads a credential that came over the live channel, and its newer value when it starts again', { skip }, async () => {
+  await fixture.slicer.inGuest('vm-1', 'cat > /run/systemd/system/reads.service && systemctl daemon-reload', {
+    stdin: '[Service]\nType=oneshot\nLoadCredential=db\nUser=ubuntu\nExecStart=sh -c "cat $CREDENTIALS_DIRECTORY/db >> /tmp/read"\n',
+  });
+  await inGuest('systemctl start reads');
+  await fixture.slicer.ok(['secret', 'update', 'db-password'], { stdin: 'newer\n' });
+  await inGuest('systemctl start reads');
+  assert.equal(await inGuest('cat /tmp/read; stat -c "%a %u" /run/credstore /run/credstore/db'), 'live\nnewer\n700 0\n400 0\n');
+});
+
+test('an agent that is killed is back with its secrets, runs no userdata again, and takes nobody along', { skip }, async () => {
+  await inGuest('setsid sleep 1000 > /dev/null 2>&1 < /dev/null & true');
+  await start('kill', 'before=$(pidof slicer-agent)\nkill -9 $before\nuntil [ "$(pidof slicer-agent)" ] && [ "$(pidof slicer-agent)" != $before ]; do sleep 0.1; done\n'
+    + 'until [ "$(systemctl show -P ActiveState slicer-agent)" = active ]; do sleep 0.1; done');
+  await finished('kill');
+  await fixture.slicer.ok(['secret', 'update', 'api-key'], { stdin: 'two\n' });
+  assert.equal(await inGuest('cat /run/slicer/secrets/api-key /root/userdata-runs; pidof sleep | wc -w; systemctl show -P NRestarts slicer-agent'), 'two\nran\n1\n1\n');
+});
+
+test('while the agent is away the port is held, and what wants secrets waits until they are in place', { skip }, async () => {
+  await fixture.slicer.inGuest('vm-1', 'cat > /run/systemd/system/wants.service && systemctl daemon-reload', {
+    stdin: '[Unit]\nWants=slicer-secrets.target\nAfter=slicer-secrets.target\n[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=cat /run/slicer/secrets/api-key\n',
+  });
+  await start('wait', `
+systemctl stop slicer-agent.service 2>/dev/null
+/root/attacker ports 900
+rm /run/slicer/secrets/api-key
+mkdir /run/slicer/secrets/api-key
+systemctl start --no-block wants.service
+until systemctl show -P StatusText slicer-agent | grep -q directory; do sleep 0.1; done
+systemctl show -P ActiveState slicer-agent.service slicer-secrets.target wants.service
+rmdir /run/slicer/secrets/api-key
+until [ "$(systemctl show -P ActiveState wants)" = active ]; do sleep 0.1; done
+systemctl show -P ActiveState slicer-agent.service slicer-secrets.target
+`);
+  const lines = (await finished('wait')).split('\n').filter((line) => line !== '');
+  assert.match(lines[0] as string, /EADDRINUSE/);
+  assert.deepEqual(lines.slice(1), ['activating', 'inactive', 'inactive', 'active', 'active']);
+});
+
+test('uninstall takes out all of it, and install puts it back', { skip }, async () => {
+  await start('again', `
+cp /usr/bin/slicer-agent /root/agent
+/root/agent uninstall
+echo "left: $(ls /etc/systemd/system /etc/systemd/system/*.wants | grep -E 'slicer-(agent|secrets|userdata)')$(ls /usr/bin/slicer-agent 2>/dev/null)$(pidof slicer-agent)"
+/root/attacker ports 900
+/root/agent install
+until [ "$(systemctl show -P ActiveState slicer-agent)" = active ]; do sleep 0.1; done
+`);
+  const output = await finished('again');
+  assert.match(output, /^removed \/usr\/bin\/slicer-agent$/m);
+  assert.match(output, /^left: $/m);
+  assert.doesNotMatch(output, /: EADDRINUSE$/m);
+  assert.match(output, /^wrote \/usr\/bin\/slicer-agent$/m);
+  assert.equal(await inGuest('cat /run/slicer/secrets/api-key /root/userdata-runs'), 'two\nran\n');
+  assert.equal(await inGuest('systemctl is-enabled slicer-agent.service slicer-agent.socket slicer-userdata.service; systemctl --failed --quiet'), 'enabled\nenabled\nenabled\n');
+});
