@@ -157,6 +157,8 @@ for (const [file, vm, credentials] of [
     for (const name of credentials) assert.match(stdout.toString(), new RegExp(`credential ${name} `));
     const missing = stderr.split('\n').flatMap((line) => /^slicer: warning: (secret .* does not exist)(?:;|$)/.exec(line)?.[1] ?? []);
     assert.equal(missing.length, credentials.length, stderr);
+    const vars = await run(`slicer vars --inventory=${path} list`);
+    assert.match(vars.stdout.toString(), new RegExp(`^my-host +microvm-${vm} +api-key +random +0400 +missing$`, 'm'));
     const started = await run(`slicer run ${vm} --inventory=${path}`);
     assert.equal(started.code, 4, started.stderr);
     for (const fact of missing) assert.ok(started.stderr.includes(`slicer: error: ${fact}\n`), started.stderr);

@@ -15,7 +15,6 @@ rec {
   mkMerge = contents: { _type = "merge"; inherit contents; };
   mkOverride = priority: content: { _type = "override"; inherit priority content; };
   mkForce = mkOverride 50;
-  mkDefault = mkOverride 1000;
 
   # The values of highest priority (the lowest number).
   definedValues = defs:
