@@ -38,6 +38,7 @@ const PARTS: readonly Part[] = [
   { purposes: ['debian', 'test'], packages: ['e2fsprogs'], why: 'makes the file systems of disks', isThere: command('mke2fs') },
   { purposes: ['debian'], packages: ['util-linux'], why: 'runs the scripts of its packages apart from this machine', isThere: command('unshare') },
   { purposes: ['test'], packages: ['strace'], why: 'injects faults into system calls', isThere: command('strace') },
+  { purposes: ['test'], packages: ['nix-bin'], why: 'evaluates the NixOS modules', isThere: command('nix-instantiate') },
   {
     purposes: ['test'],
     packages: ['qemu-user'],

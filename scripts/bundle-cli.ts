@@ -4,7 +4,7 @@
 import { basename, join } from 'node:path';
 import { build, type BuildOptions, type Plugin } from 'esbuild';
 
-const APART = ['attach', 'check', 'explain', 'image-build', 'new', 'render', 'run', 'up'];
+const APART = ['attach', 'check', 'explain', 'image-build', 'new', 'render', 'run', 'up', 'vars-check', 'vars-generate', 'vars-get', 'vars-list', 'vars-set'];
 
 /** Paths are relative to `root`, the checkout, but for `outDir`. */
 export async function bundleCli(root: string, outDir: string, gitCommit: string): Promise<void> {

@@ -14,6 +14,7 @@ export interface CommandEntry {
 export const GROUPS: Readonly<Record<string, string>> = {
   secret: 'create, list, update and remove secrets',
   vm: 'launch VMs, look into them, delete them',
+  vars: 'make the values that an inventory declares, and look after them',
   image: 'make guest images',
 };
 
@@ -36,6 +37,11 @@ export const COMMANDS: readonly CommandEntry[] = [
   { words: ['vm', 'health'], summary: 'ask the agent of a VM how it is', load: () => import('./commands/vm-health.ts') },
   { words: ['vm', 'delete'], alias: 'rm', summary: 'stop VMs and remove what they left', load: () => import('./commands/vm-delete.ts') },
   { words: ['attach'], summary: 'serve secrets to a VM that something else started', load: () => import('./commands/attach.ts') },
+  { words: ['vars', 'generate'], summary: 'make the values that are missing', load: () => import('./commands/vars-generate.ts') },
+  { words: ['vars', 'list'], alias: 'ls', summary: 'list values, and which are missing', load: () => import('./commands/vars-list.ts') },
+  { words: ['vars', 'get'], summary: 'write one value to stdout', load: () => import('./commands/vars-get.ts') },
+  { words: ['vars', 'set'], summary: 'put one value in its place', load: () => import('./commands/vars-set.ts') },
+  { words: ['vars', 'check'], summary: 'check that every value is there', load: () => import('./commands/vars-check.ts') },
   { words: ['image', 'build'], summary: 'make a guest image: tiny or debian', load: () => import('./commands/image-build.ts') },
   { words: ['info'], summary: 'show version and platform of the daemon', load: () => import('./commands/info.ts') },
   { words: ['version'], summary: 'show the version of this command', load: () => import('./commands/version.ts') },

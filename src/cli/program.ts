@@ -6,6 +6,7 @@ import { type Problem, SlicerError } from '../errors/slicer-error.ts';
 import { COMMANDS, type CommandEntry, GROUPS } from './command-table.ts';
 import { addConnectionOptions } from './connection-options.ts';
 import type { Context } from './context.ts';
+import { addVarsFlags } from './vars-flags.ts';
 
 const EXAMPLES = `
 Examples:
@@ -61,6 +62,7 @@ function buildProgram(context: Context): Command {
 
 function addGroup(program: Command, name: string, context: Context): Command {
   const group = prepare(new Command(name), context, GROUPS[name] ?? '').enablePositionalOptions();
+  if (name === 'vars') addVarsFlags(group);
   program.addCommand(group);
   return group;
 }

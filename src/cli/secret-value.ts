@@ -2,13 +2,12 @@
 // are, a newline at the end included.
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
-import { createInterface } from 'node:readline';
-import { Writable } from 'node:stream';
 import type { Command } from 'commander';
 import { fail, type SlicerError } from '../errors/slicer-error.ts';
 import { SECRET_MAX_BYTES } from '../secret/secret.ts';
 import type { Context } from './context.ts';
 import { warn } from './output.ts';
+import { askLine } from './prompt.ts';
 
 export interface ValueFlags {
   readonly fromLiteral?: string;
@@ -40,17 +39,7 @@ export function valueFromStdin(context: Context): Promise<Buffer> {
 
 /** Asks at the terminal for one line, and shows nothing of it. */
 export async function valueFromPrompt(name: string, context: Context): Promise<Buffer> {
-  // readline's raw mode keeps the terminal from echoing, and its own echo goes nowhere;
-  // only then is anything asked, so that nothing is typed before.
-  const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() });
-  const prompt = createInterface({ input: context.stdin, output: nowhere, terminal: true });
-  context.stderr.write(`Value of secret ${name} (one line, not shown): `);
-  const value = await new Promise<string | undefined>((resolve) => {
-    prompt.once('line', resolve).once('SIGINT', () => prompt.close()).once('close', () => resolve(undefined));
-  });
-  prompt.close();
-  context.stderr.write('\n');
-  if (value === undefined || value === '') throw fail('usage', 'no value was typed: nothing was changed');
+  const value = await askLine({ text: `Value of secret ${name} (one line, not shown): `, hidden: true }, context);
   return checkSize(Buffer.from(value), 'the prompt');
 }
 

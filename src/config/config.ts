@@ -60,7 +60,7 @@ export interface ApiConfig {
 }
 
 export interface Config {
-  /** At least one, in the order of the file; names are unique. */
+  /** In the order of the file; names are unique. A file has at least one. */
   readonly hostGroups: readonly HostGroup[];
   readonly secretsDir: string;
   readonly api: ApiConfig;

@@ -33,6 +33,7 @@ const UNSUPPORTED: readonly string[] = [
 /** What to say of a key in the map at `path` that is none of its keys. */
 export function describeUnknownKey(key: string, path: Path): string {
   const { place, keys } = tableOf(path);
+  if (path.length === 0 && (key === 'instances' || key === 'generators')) return 'is a key of an inventory: slicer check --inventory=FILE';
   if (UNSUPPORTED.includes(key)) return 'is a key of Slicer that this version does not support';
   const home = TABLES.find((table) => table.keys.includes(key));
   if (home !== undefined) return `is a key of ${home.place}, not of ${place}`;

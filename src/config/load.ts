@@ -34,6 +34,9 @@ export function loadConfig(file: string, directory: string = process.cwd()): Con
   return parseConfig(new TextDecoder().decode(bytes), { file, directory });
 }
 
+/** What holds where there is no file, for VMs that an inventory declares: no host groups, and the defaults. */
+export const configWithoutGroups = (directory: string = process.cwd()): Config => resolveConfig({ host_groups: [], api: undefined }, directory, new Map());
+
 /** Throws invalid_config. */
 export function parseConfig(text: string, source: ConfigSource): Config {
   const document = readDocument(text);

@@ -16,7 +16,7 @@ export function problemAt(file: string, { line, column }: Position, text: string
 }
 
 /** `config.host_groups[0].vcpu: `, and nothing for the top. */
-function pathText(path: Path): string {
+export function pathText(path: Path): string {
   const text = path.map((step) => (typeof step === 'number' ? `[${step}]` : `.${step}`)).join('');
   return text === '' ? '' : `${text.replace(/^\./, '')}: `;
 }

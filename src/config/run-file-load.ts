@@ -58,7 +58,8 @@ export function parseRunFile(text: string, source: { readonly file: string; read
   return resolveRunFile(parsed.data, source.directory);
 }
 
-function resolveRunFile(raw: RawRunFile, directory: string): RunFile {
+/** Relative paths start at `directory`. `raw` passed the rules too. */
+export function resolveRunFile(raw: RawRunFile, directory: string): RunFile {
   const pathOf = (path: string): string => absolutePath(path, directory);
   return {
     name: raw.name,

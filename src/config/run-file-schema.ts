@@ -105,7 +105,8 @@ export const runFileSchema = z.strictObject({
 
 export type RawRunFile = z.infer<typeof runFileSchema>;
 
-interface KeyTable {
+export interface KeyTable {
+  /** The place in words. */
   readonly place: string;
   readonly keys: readonly string[];
   /** What microvm.nix or the clan module has there, and this file has not. */
@@ -113,29 +114,35 @@ interface KeyTable {
 }
 
 const NOT_HERE = 'is a key of microvm.nix that this version does not support';
+const OF_INVENTORY = 'is a key of an inventory, whose VMs are started with slicer run INSTANCE --inventory=FILE';
 const GIVEN = 'is what microvm.nix sets up before; here the interface is given, by its id';
-const TOP: KeyTable = {
+export const RUN_KEYS: KeyTable = {
   place: 'the top', keys: Object.keys(runFileSchema.shape),
   elsewhere: {
-    config: 'is the key of slicer.yaml, which `slicer up` takes; this is the file of one VM', devices: NOT_HERE, forwardPorts: NOT_HERE,
+    config: 'is the key of slicer.yaml, which `slicer up` takes; this is the file of one VM', instances: OF_INVENTORY, generators: OF_INVENTORY, devices: NOT_HERE, forwardPorts: NOT_HERE,
     storeOnDisk: NOT_HERE, hugepageMem: NOT_HERE, hotplugMem: NOT_HERE, initialBalloonMem: 'is `size` of balloon here',
     deflateOnOOM: 'is a key of balloon here', kernelParams: 'is cmdline here, one text',
   },
+};
+export const RUN_SECRET_KEYS: KeyTable = {
+  place: 'a secret', keys: Object.keys(runtimeSecret.unwrap().shape),
+  elsewhere: { generateSecret: 'is for an inventory, whose secrets are made; here they are made already' },
 };
 const TABLES: Readonly<Record<string, KeyTable>> = {
   volumes: { place: 'a volume', keys: Object.keys(volume.shape), elsewhere: { serial: NOT_HERE, direct: NOT_HERE, mkfsExtraArgs: NOT_HERE } },
   shares: { place: 'a share', keys: Object.keys(share.shape), elsewhere: { securityModel: NOT_HERE, cache: NOT_HERE, readOnly: NOT_HERE } },
   interfaces: { place: 'an interface', keys: Object.keys(networkInterface.shape), elsewhere: { macvtap: GIVEN, bridge: GIVEN, tap: GIVEN } },
   vsock: { place: 'vsock', keys: Object.keys(vsock.shape) },
-  runtimeSecrets: {
-    place: 'a secret', keys: Object.keys(runtimeSecret.unwrap().shape),
-    elsewhere: { generateSecret: 'is for the module that makes secrets; here they are made already' },
-  },
+  runtimeSecrets: RUN_SECRET_KEYS,
 };
 
 /** What to say of a key in the map at `path` that is none of its keys. */
 export function describeUnknownRunKey(key: string, path: Path): string {
-  const { place, keys, elsewhere = {} } = TABLES[String(path[0])] ?? TOP;
+  return describeKey(key, TABLES[String(path[0])] ?? RUN_KEYS);
+}
+
+/** What to say of a key in a place that `table` is of. */
+export function describeKey(key: string, { place, keys, elsewhere = {} }: KeyTable): string {
   const known = Object.hasOwn(elsewhere, key) ? elsewhere[key] : undefined;
   if (known !== undefined) return known;
   const closest = closestKey(key, keys);

@@ -7,6 +7,10 @@ import type { VmmChoice } from '../delivery/hypervisor.ts';
 export interface RunSecret {
   readonly wish: CredentialWish;
   readonly path: string | undefined;
+  /** Whether it is no secret after all (a certificate, a public key): its file at `path` may be open to others. */
+  readonly isPublic?: boolean;
+  /** The command that makes it where it is not there yet. */
+  readonly remedy?: string;
 }
 
 export interface RunVolume {

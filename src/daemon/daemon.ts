@@ -13,6 +13,7 @@ import { makePrivate } from '../vm/private-directory.ts';
 import { attachExecRoute } from './exec-route.ts';
 import { startGroupVms } from './group-vms.ts';
 import { attachHostRoutes } from './host-routes.ts';
+import { InventoryVms, isOfInventory, type DaemonInventory } from './inventory-vms.ts';
 import { openListeners, type Listeners } from './listeners.ts';
 import { LiveVms } from './live-vms.ts';
 import { takeLock } from './lock.ts';
@@ -30,6 +31,8 @@ export interface DaemonOptions {
   /** Whether VMs run on when the daemon stops. */
   readonly keepVms: boolean;
   readonly log: Log;
+  /** VMs that are started besides those of the configuration. */
+  readonly inventory?: DaemonInventory;
   readonly machine?: Machine;
   readonly liveLimits?: LiveLimits;
 }
@@ -43,6 +46,8 @@ export interface Daemon {
   readonly done: Promise<void>;
 }
 
+const NO_INVENTORY: DaemonInventory = { vms: [], env: {}, uid: 0 };
+
 /** How long requests under way have for their last word when the daemon stops. */
 const LAST_ANSWERS_MS = 2_000;
 
@@ -53,6 +58,7 @@ const LAST_ANSWERS_MS = 2_000;
  */
 export async function startDaemon(config: Config, options: DaemonOptions): Promise<Daemon> {
   const { log, machine = thisMachine, liveLimits: limits = LIVE_LIMITS } = options;
+  const instances = new InventoryVms(options.inventory ?? NO_INVENTORY);
   // Whatever this process makes is its own, whoever called it.
   process.umask(0o077);
   const directory = await realpath(options.directory);
@@ -90,7 +96,8 @@ export async function startDaemon(config: Config, options: DaemonOptions): Promi
       await (keepVms ? vms.closeKeepingVms() : vms.stopAll());
       await starting;
     });
-    live = new LiveVms(store, vms, log, { log, nowMs: Date.now, randomHex, archives: new Archives(), limits });
+    live = new LiveVms((vm) => (isOfInventory(vm) ? instances.sourceOf(vm) : store), vms, log,
+      { log, nowMs: Date.now, randomHex, archives: new Archives(), limits });
     await live.adopt();
 
     const router = createRouter(log, () => closing.signal.aborted);
@@ -105,7 +112,8 @@ export async function startDaemon(config: Config, options: DaemonOptions): Promi
       lastAnswers = listeners?.close();
     });
     listeners = await openListeners(router, config.api, token);
-    starting = startGroupVms(parts, config.hostGroups, log, closing.signal);
+    starting = startGroupVms(parts, config.hostGroups, log, closing.signal)
+      .then(() => instances.startAll(vms, parts.live, log, closing.signal));
   } catch (error) {
     await takeApart().catch(() => undefined);
     throw error;

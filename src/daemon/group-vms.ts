@@ -1,5 +1,6 @@
 // The VMs that a configuration asks for: `<group>-1` to `<group>-<count>`, as far as they do not run yet.
 import type { HostGroup } from '../config/config.ts';
+import type { Vms } from '../vm/contract.ts';
 import { errorFields, type Log } from './log.ts';
 import { launchVm, type LaunchParts } from './launch.ts';
 
@@ -9,7 +10,7 @@ export async function startGroupVms(parts: LaunchParts, groups: readonly HostGro
     for (let number = 1; number <= group.count && !signal.aborted; number += 1) {
       const hostname = `${group.name}-${number}`;
       try {
-        if (await isThere(parts, hostname)) continue;
+        if (await isThere(parts.vms, hostname)) continue;
         await launchVm(parts, group, {}, hostname);
         log.info({ vm: hostname }, 'started');
       } catch (error) {
@@ -19,8 +20,8 @@ export async function startGroupVms(parts: LaunchParts, groups: readonly HostGro
   }
 }
 
-/** The record of one that ended makes room for its successor. */
-async function isThere({ vms }: LaunchParts, hostname: string): Promise<boolean> {
+/** Whether a VM of this name need not be started. The record of one that ended makes room for its successor. */
+export async function isThere(vms: Vms, hostname: string): Promise<boolean> {
   const status = vms.get(hostname)?.status;
   if (status !== 'stopped' && status !== 'failed') return status !== undefined;
   await vms.delete(hostname);

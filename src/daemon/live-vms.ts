@@ -2,10 +2,11 @@
 import type { LiveDependencies } from '../live/dependencies.ts';
 import type { LiveCredential, LiveVm } from '../live/contract.ts';
 import { startLiveVm } from '../live/live-vm.ts';
+import type { SecretSource } from '../live/secret-source.ts';
 import { isInScope } from '../live/scope.ts';
 import type { SecretName } from '../secret/name.ts';
-import type { Store } from '../store/store.ts';
 import type { Vm, Vms } from '../vm/contract.ts';
+import { isOfInventory } from './inventory-vms.ts';
 import { errorFields, type Log } from './log.ts';
 
 export interface ServedVm {
@@ -14,7 +15,7 @@ export interface ServedVm {
 }
 
 export class LiveVms {
-  readonly #store: Store;
+  readonly #sourceOf: (vm: Vm) => SecretSource;
   readonly #vms: Vms;
   readonly #log: Log;
   readonly #dependencies: LiveDependencies;
@@ -22,8 +23,9 @@ export class LiveVms {
   readonly #live = new Map<string, LiveVm>();
   readonly #stopWatching: () => void;
 
-  constructor(store: Store, vms: Vms, log: Log, dependencies: LiveDependencies) {
-    this.#store = store;
+  /** `sourceOf`: where a VM's secrets are. What it throws is a reason not to serve the VM. */
+  constructor(sourceOf: (vm: Vm) => SecretSource, vms: Vms, log: Log, dependencies: LiveDependencies) {
+    this.#sourceOf = sourceOf;
     this.#vms = vms;
     this.#log = log;
     this.#dependencies = dependencies;
@@ -66,12 +68,12 @@ export class LiveVms {
     return this.#live.get(hostname);
   }
 
-  /** The running VMs that get a secret over their live channel, as a file, as a credential or both. */
+  /** The running VMs that get a secret of the store over their live channel, as a file, as a credential or both. */
   getting(name: SecretName): ServedVm[] {
     return this.#vms.list().flatMap((vm) => {
       const live = this.#live.get(vm.hostname);
       const gets = isInScope({ grant: vm.grant, credentials: liveCredentialsOf(vm) }, name);
-      return live !== undefined && vm.status === 'running' && gets ? [{ vm, live }] : [];
+      return live !== undefined && vm.status === 'running' && gets && !isOfInventory(vm) ? [{ vm, live }] : [];
     });
   }
 
@@ -90,7 +92,7 @@ export class LiveVms {
   async #start(vm: Vm): Promise<LiveVm> {
     const { hostname, grant, vsockPath } = vm;
     const { bootToken, userdata } = await this.#vms.guestMaterial(hostname);
-    return startLiveVm(this.#store, {
+    return startLiveVm(this.#sourceOf(vm), {
       hostname, vsockPath, grant, credentials: liveCredentialsOf(vm),
       ...(bootToken === undefined ? {} : { bootToken }),
       ...(userdata === undefined ? {} : { userdata }),

@@ -57,30 +57,52 @@ export interface PreparationOptions {
 export async function prepareVm(file: RunFile, { env, uid, warn, isPrivate }: PreparationOptions): Promise<PreparedVm> {
   const path = env['PATH'] ?? '';
   const notifySocket = env['NOTIFY_SOCKET'] ?? '';
-  const [programs, accelerator, tscKhz, boot, hostParts, volumes, manager] = await Promise.all([
-    findRunPrograms(path), findAccelerator(env['SLICER_ACCEL']), findTscKhz(), collect(findBoot(file)), findHostParts(file),
-    volumeProblems(file.volumes, path), notifySocket === '' ? undefined : serviceManager(notifySocket, path, warn),
+  const [programs, accelerator, tscKhz, places, manager] = await Promise.all([
+    findRunPrograms(path), findAccelerator(env['SLICER_ACCEL']), findTscKhz(), findRunPlaces(file, path),
+    notifySocket === '' ? undefined : serviceManager(notifySocket, path, warn),
   ]);
   const kernelVsock = file.vmm.hypervisor === 'qemu' && await usesKernelVsock(env['SLICER_VSOCK'], accelerator);
   // The kernel's VSOCK leads a guest to one port of the host, which is the live channel's.
   const notifyPort = manager !== undefined && !kernelVsock && guestNotifies(file, GUEST_ARCH) ? NOTIFY_PORT : undefined;
   await isPrivate;
-  const { values, problems: unread } = readSecrets(file.secrets, { credentialsDirectory: env['CREDENTIALS_DIRECTORY'], callerUid: uid });
-  const vm = deliveryVmOf(file, GUEST_ARCH, notifyPort);
-  const plan = planDelivery(vm, new Map([...values].map(([name, value]) => [name, { value }])));
+  const { problems, ...delivery } = planRun(file, { env, uid, notifyPort });
   throwIfAny([
-    ...unread,
-    // Those that could not be read are told of already, with why.
-    ...plan.problems.filter(({ code }) => code !== 'secret_not_found'),
+    ...problems,
     ...await programProblems(programs, file, kernelVsock),
-    ...('problems' in boot ? boot.problems : []),
-    ...hostParts.problems,
-    ...volumes,
+    ...places.problems,
     ...(notifySocket !== '' && manager === undefined ? [missing('systemd-notify is not there, and $NOTIFY_SOCKET is to be told of the guest', 'apt-get install systemd')] : []),
   ]);
+  // Without problems it was found.
+  return { ...delivery, programs, boot: places.boot as Boot, interfaces: places.interfaces, accelerator, tscKhz, kernelVsock, manager, notifyPort };
+}
+
+export interface RunPlaces {
+  /** Undefined where one of the problems says why. */
+  readonly boot: Boot | undefined;
+  readonly interfaces: readonly NetworkInterface[];
+  readonly problems: readonly Problem[];
+}
+
+/** What the file names of this machine besides secrets. `path` is PATH. */
+export async function findRunPlaces(file: RunFile, path: string): Promise<RunPlaces> {
+  const [boot, hostParts, volumes] = await Promise.all([collect(findBoot(file)), findHostParts(file), volumeProblems(file.volumes, path)]);
   return {
-    secrets: values, plan, grant: vm.grant as readonly SecretName[], programs, boot: (boot as { value: Boot }).value,
-    interfaces: hostParts.interfaces, accelerator, tscKhz, kernelVsock, manager, notifyPort,
+    boot: 'value' in boot ? boot.value : undefined, interfaces: hostParts.interfaces,
+    problems: [...('problems' in boot ? boot.problems : []), ...hostParts.problems, ...volumes],
+  };
+}
+
+/** Reads the secrets, and plans which goes where; `problems` has those of both. */
+export function planRun(
+  file: RunFile, { env, uid, notifyPort }: Pick<PreparationOptions, 'env' | 'uid'> & { readonly notifyPort?: number | undefined },
+): Pick<PreparedVm, 'secrets' | 'plan' | 'grant'> & { readonly problems: readonly Problem[] } {
+  const { values, problems } = readSecrets(file.secrets, { credentialsDirectory: env['CREDENTIALS_DIRECTORY'], callerUid: uid });
+  const vm = deliveryVmOf(file, GUEST_ARCH, notifyPort);
+  const plan = planDelivery(vm, new Map([...values].map(([name, value]) => [name, { value }])));
+  return {
+    secrets: values, plan, grant: vm.grant as readonly SecretName[],
+    // Those that could not be read are told of already, with why.
+    problems: [...problems, ...plan.problems.filter(({ code }) => code !== 'secret_not_found')],
   };
 }
 

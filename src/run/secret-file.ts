@@ -20,8 +20,11 @@ const O_PATH = 0o10000000;
 const LINKS_MAX = 40;
 const ROOT_UID = 0;
 
-/** `label` is how errors call the secret. Throws secret_not_found, secret_not_private, value_too_large, secret_not_readable. */
-export function readSecretFile(label: string, path: string, callerUid: number): Secret {
+/**
+ * `label` is how errors call the secret. `isPublic`: others may read it, and may not write it. Throws secret_not_found,
+ * secret_not_private, value_too_large, secret_not_readable.
+ */
+export function readSecretFile(label: string, path: string, callerUid: number, isPublic = false): Secret {
   const refuse = refusal(label, path);
   return withDescriptor(() => openChecked(path, refuse), refuse, (descriptor) => {
     const stats = fstatSync(descriptor);
@@ -29,8 +32,8 @@ export function readSecretFile(label: string, path: string, callerUid: number): 
     if (stats.uid !== ROOT_UID && stats.uid !== callerUid) {
       throw refuse('secret_not_private', `is owned by user ${stats.uid}`, `expected root or user ${callerUid}: chown ${callerUid} ${path}`);
     }
-    if ((stats.mode & 0o027) !== 0) {
-      throw refuse('secret_not_private', `has mode 0${(stats.mode & 0o7777).toString(8)}`, `others may do nothing with it, nor the group write: chmod 0400 ${path}`);
+    if ((stats.mode & (isPublic ? 0o022 : 0o027)) !== 0) {
+      throw refuse('secret_not_private', `has mode 0${(stats.mode & 0o7777).toString(8)}`, isPublic ? `only its owner may write it: chmod 0444 ${path}` : `others may do nothing with it, nor the group write: chmod 0400 ${path}`);
     }
     return readAll(descriptor, refuse);
   });

@@ -29,18 +29,20 @@ export function readSecrets(secrets: readonly RunSecret[], places: SecretPlaces)
       else values.set(secret.wish.secret, value);
     } catch (error) {
       if (!(error instanceof SlicerError)) throw error;
-      problems.push(...error.problems);
+      const { remedy } = secret;
+      problems.push(...error.problems.map((problem) =>
+        (problem.code === 'secret_not_found' && remedy !== undefined ? { ...problem, hint: remedy } : problem)));
     }
   }
   return { values, problems };
 }
 
-function readSecret({ wish: { secret }, path }: RunSecret, { credentialsDirectory, callerUid }: SecretPlaces): Secret | undefined {
+function readSecret({ wish: { secret }, path, isPublic = false }: RunSecret, { credentialsDirectory, callerUid }: SecretPlaces): Secret | undefined {
   const label = `secret "${secret}"`;
   // systemd.exec(5): it is an absolute path.
   const given = credentialsDirectory !== undefined && isAbsolute(credentialsDirectory)
     ? readCredentialFile(label, join(credentialsDirectory, secret)) : undefined;
-  return given ?? (path === undefined ? undefined : readSecretFile(label, path, callerUid));
+  return given ?? (path === undefined ? undefined : readSecretFile(label, path, callerUid, isPublic));
 }
 
 const withoutSource = ({ wish: { secret } }: RunSecret): Problem => ({

@@ -4,7 +4,7 @@ import type { VmmChoice } from '../delivery/hypervisor.ts';
 import type { Grant } from '../secret/grant.ts';
 import type { SecretName } from '../secret/name.ts';
 import type { Secret } from '../secret/secret.ts';
-import type { NetworkInterface, Volume } from '../vmm/contract.ts';
+import type { Balloon, NetworkInterface, Share, Volume } from '../vmm/contract.ts';
 
 /**
  * `starting`: its processes are being started; `running`: the VMM took its configuration and runs;
@@ -92,6 +92,15 @@ export interface LaunchRequest {
   /** What the boot channel carries besides Slicer's own: planned before, so that all of it fits (delivery/plan.ts). */
   readonly credentials: readonly (GivenCredential & { readonly value: Secret })[];
   readonly liveCredentials: readonly LiveCredential[];
+  /** OEM strings that are no secrets, as they stand; none when absent. */
+  readonly oemStrings?: readonly string[];
+  /** None when absent. */
+  readonly shares?: readonly Share[];
+  readonly balloon?: Balloon;
+  /** False when absent. */
+  readonly watchdog?: boolean;
+  /** Drawn when absent. */
+  readonly guestCid?: number;
   readonly tags: readonly string[];
   /** The script that the guest runs once. It is kept on tmpfs until the guest claims it. */
   readonly userdata?: Uint8Array;

@@ -212,7 +212,7 @@ export class Machine {
       { name: BOOT_TOKEN_CREDENTIAL, value: bootToken },
       { name: HOST_PORT_CREDENTIAL, value: new Secret(Buffer.from(String(hostPort))) },
     ];
-    const items = encodeBootItems(channel, [...own, ...request.credentials]);
+    const items = encodeBootItems(channel, [...own, ...request.credentials], request.oemStrings);
     const spec = this.#spec(request, items);
     const values = items.map(({ value }) => value);
     throwIfAny(this.#vmm.problems(spec, values));
@@ -244,9 +244,10 @@ export class Machine {
       ...(request.initrd === undefined ? {} : { initrd: request.initrd }),
       cmdline: `slicer.hostname=${this.hostname} ${request.cmdline}`,
       volumes: request.volumes,
-      shares: [],
+      shares: request.shares ?? [],
       interfaces: request.interfaces,
-      watchdog: false,
+      ...(request.balloon === undefined ? {} : { balloon: request.balloon }),
+      watchdog: request.watchdog ?? false,
       accelerator,
       ...(tscKhz === undefined ? {} : { tscKhz }),
       guestCid,

@@ -139,7 +139,7 @@ class OpenVms implements Vms {
       credentials: request.credentials.map(({ name, secret }) => ({ name, secret })),
       live_credentials: request.liveCredentials.map(({ name, secret, trimNewline }) => ({ name, secret, trim_newline: trimNewline })),
       userdata: { state: request.userdata === undefined ? 'none' : 'waiting' },
-      guest_cid: this.#freeCid(),
+      guest_cid: request.guestCid ?? this.#freeCid(),
       ...(this.#options.kernelVsock && request.vmm.hypervisor === 'qemu' ? { host_port: this.#freeHostPort() } : {}),
       runtime_directory: runtimeDirectory,
       boot_id: this.#parts.bootId,

@@ -54,7 +54,7 @@ $ slicer run gone.yaml
 ! slicer: hint: slicer run --help
 ? 4
 $ slicer run
-! slicer: error: missing required argument "file"
+! slicer: error: missing required argument "vm"
 ! slicer: hint: slicer run --help
 ? 2
 `);

@@ -35,6 +35,7 @@ export interface Options {
   readonly keepVms?: boolean;
   readonly vms?: GuestVms;
   readonly directory?: string;
+  readonly inventory?: DaemonOptions['inventory'];
   readonly config?: (config: Config) => Config;
 }
 
@@ -80,6 +81,7 @@ export async function bench(t: TestContext, options: Options = {}): Promise<Benc
   };
   const daemon = await startDaemon(options.config?.(config) ?? config, {
     directory, keepVms: options.keepVms ?? false, log: memoryLog(log), machine,
+    ...(options.inventory === undefined ? {} : { inventory: options.inventory }),
     // A guest of these tests has its session at once, or never.
     liveLimits: { ...LIVE_LIMITS, sessionMs: 100 },
   });

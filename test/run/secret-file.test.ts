@@ -40,7 +40,14 @@ function read(path: string, callerUid = UID): string {
 }
 
 for (const mode of [0o400, 0o600, 0o700, 0o440, 0o640, 0o500]) {
-  test(`a file of mode 0${mode.toString(8)} is read`, (t) => assert.equal(read(secretIn(directory(t), mode)), CANARY));
+  test('what is no secret may be open to others, who may not write it', (t) => {
+  const path = secretIn(directory(t), 0o444);
+  assert.deepEqual(Buffer.from(readSecretFile('secret "a"', path, UID, true).reveal()).toString(), CANARY);
+  chmodSync(path, 0o446);
+  assert.throws(() => readSecretFile('secret "a"', path, UID, true), { code: 'secret_not_private' });
+});
+
+test(`a file of mode 0${mode.toString(8)} is read`, (t) => assert.equal(read(secretIn(directory(t), mode)), CANARY));
 }
 
 for (const mode of [0o404, 0o401, 0o402, 0o444, 0o644, 0o420, 0o660]) {

@@ -1,32 +1,42 @@
 import type { Command } from 'commander';
 import { findGuestImage, IMAGE_NAMES, type ImageName } from '../../../image/guest-images.ts';
+import type { Inventory } from '../../config/inventory.ts';
 import { loadConfig } from '../../config/load.ts';
 import { isRunFile, loadRunFile } from '../../config/run-file-load.ts';
-import { SlicerError, throwIfAny } from '../../errors/slicer-error.ts';
+import { fail, SlicerError, throwIfAny } from '../../errors/slicer-error.ts';
 import type { Context } from '../context.ts';
-import { groupSubjects, runSubject } from '../delivery-subject.ts';
+import { inventoryOf, type InstanceFlags } from '../instance-options.ts';
+import { groupSubjects, runSubject, type DeliverySubject } from '../delivery-subject.ts';
 import { warningText } from '../delivery-check.ts';
 import { printJson, printLine, warn } from '../output.ts';
 import { printPlan } from '../plan-output.ts';
 import { missingVmmPrograms } from '../vmm-programs.ts';
+import { addVarsFlags } from '../vars-flags.ts';
 
 const EXAMPLES = `
 Reports every problem of a configuration at once, each with line and column, and what the secrets
 that are there now would not fit into. A part that a launch would miss, such as a VMM, an image
 that is not built or a secret that is not there, is a warning. Then it shows for each host group
 what slicer explain shows of it: names, sizes and channels, never a value. FILE may be that of
-slicer run, too.
+slicer run, too; with --inventory all instances of an inventory are looked at.
 
 Examples:
   $ slicer check slicer.yaml
+  $ slicer check --inventory=inventory.yaml
   $ slicer check --json`;
 
 export function configure(command: Command, context: Context): void {
-  command
-    .argument('[file]', 'the configuration', 'slicer.yaml')
+  command.argument('[file]', 'the configuration (default: "slicer.yaml")');
+  addVarsFlags(command)
     .option('--json', 'what the file says, with defaults filled in, as JSON')
     .addHelpText('after', EXAMPLES)
-    .action(async (file: string, { json }: { json?: true }) => {
+    .action(async (given: string | undefined, { json, ...flags }: { json?: true } & InstanceFlags) => {
+      const { inventory } = flags;
+      if (inventory !== undefined) {
+        if (given !== undefined) throw fail('usage', `--inventory is another file to check than ${given}`, 'check one at a time');
+        return checkInventory(inventory, await inventoryOf(inventory, flags, context), json === true, context);
+      }
+      const file = given ?? 'slicer.yaml';
       if (isRunFile(file)) return checkRun(file, json === true, context);
       const config = loadConfig(file);
       for (const name of IMAGE_NAMES) {
@@ -54,6 +64,21 @@ async function checkRun(path: string, json: boolean, context: Context): Promise<
   printLine(context, `${path}: no problems; vm: ${file.name}`);
   printLine(context, '');
   printPlan(context, subject);
+}
+
+async function checkInventory(path: string, { vms }: Inventory, json: boolean, context: Context): Promise<void> {
+  const checked: { readonly name: string; readonly subject: DeliverySubject }[] = [];
+  for (const { name, run } of vms) checked.push({ name, subject: await runSubject(run, context.env) });
+  // With one VM it is clear whose they are.
+  const said = (name: string, fact: string): string => (vms.length === 1 ? fact : `${name}: ${fact}`);
+  for (const { name, subject } of checked) for (const fact of subject.warnings) warn(context, said(name, fact));
+  throwIfAny(checked.flatMap(({ name, subject }) => subject.plan.problems.map((problem) => ({ ...problem, message: said(name, problem.message) }))));
+  if (json) return printJson(context, { vms });
+  printLine(context, `${path}: no problems; instances: ${vms.map(({ name }) => name).join(', ')}`);
+  for (const { subject } of checked) {
+    printLine(context, '');
+    printPlan(context, subject);
+  }
 }
 
 async function warnOfMissingImage(context: Context, name: ImageName): Promise<void> {

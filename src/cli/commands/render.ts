@@ -1,14 +1,15 @@
 // Prints what to start by oneself: the VMM's arguments or document for the VM of a file.
 import { Option, type Command } from 'commander';
 import { resolve } from 'node:path';
-import { loadRunFile } from '../../config/run-file-load.ts';
 import { findRenderDirectory } from '../../run/render-directory.ts';
 import { RENDER_FORMATS, renderVm, type RenderFormat } from '../../run/render.ts';
 import { keepProcessPrivate } from '../../vm/private-process.ts';
 import type { Context } from '../context.ts';
+import { loadRunSubject, type InstanceFlags } from '../instance-options.ts';
 import { say } from '../output.ts';
+import { addVarsFlags } from '../vars-flags.ts';
 
-interface Flags {
+interface Flags extends InstanceFlags {
   readonly format: RenderFormat;
   readonly directory?: string;
 }
@@ -27,13 +28,13 @@ Examples:
   $ firecracker --no-api --config-file vm.json`;
 
 export function configure(command: Command, context: Context): void {
-  command
-    .argument('<file>', 'the VM, as YAML or JSON')
+  command.argument('<vm>', 'its file, YAML or JSON, or an instance of the inventory');
+  addVarsFlags(command)
     .addOption(new Option('--format <format>', 'what to print').choices(Object.keys(RENDER_FORMATS)).makeOptionMandatory())
     .option('--directory <dir>', 'where sockets will be, and files that hold secrets (default: one on a memory-backed file system)')
     .addHelpText('after', EXAMPLES)
-    .action(async (path: string, { format, directory }: Flags) => {
-      const file = loadRunFile(path);
+    .action(async (vm: string, { format, directory, ...flags }: Flags) => {
+      const file = await loadRunSubject(vm, flags, context);
       const uid = (process.geteuid as () => number)();
       await keepProcessPrivate(context.env['PATH'] ?? '');
       const { text, notes } = await renderVm(file, {

@@ -6,9 +6,11 @@ import { fail } from '../../errors/slicer-error.ts';
 import type { RunEnd, StopRequests } from '../../run/vm-end.ts';
 import { keepProcessPrivate } from '../../vm/private-process.ts';
 import type { Context } from '../context.ts';
+import type { InstanceFlags } from '../instance-options.ts';
 import { durationMs } from '../option-values.ts';
 import { say, warn } from '../output.ts';
 import { escapeLines } from '../terminal-text.ts';
+import { addVarsFlags } from '../vars-flags.ts';
 
 /** Below the 90 s that systemd waits for a service unless told otherwise. */
 const DEFAULT_GRACE_MS = 75_000;
@@ -18,7 +20,7 @@ const LAST_WORDS_MS = 2_000;
 
 const EXAMPLES = `
 The guest's console goes to stdout. Secrets are read once, from $CREDENTIALS_DIRECTORY or the paths
-that FILE names. SIGTERM and Ctrl-C press the guest's power button; a second one ends it at once.
+that VM names. SIGTERM and Ctrl-C press the guest's power button; a second one ends it at once.
 With $NOTIFY_SOCKET (Type=notify, NotifyAccess=all) the service is ready when the guest is.
 
 Exit codes: 0 the guest powered off, by itself or when asked to; 8 its VMM died; 9 it had to be
@@ -26,21 +28,22 @@ ended by force; others mean that it was not started.
 
 Examples:
   $ slicer check db.yaml && slicer run db.yaml
+  $ slicer run web --inventory=inventory.yaml
   $ slicer run --stop-grace=2m db.yaml`;
 
 export function configure(command: Command, context: Context): void {
-  command
-    .argument('<file>', 'the VM, as YAML or JSON')
+  command.argument('<vm>', 'its file, YAML or JSON, or an instance of the inventory');
+  addVarsFlags(command)
     .option('--stop-grace <duration>', `how long the guest may take to power off; 0s: it is not asked (default: ${formatDurationMs(DEFAULT_GRACE_MS)}, and 0s with image: tiny)`, durationMs('--stop-grace'))
     .addHelpText('after', EXAMPLES)
-    .action(async (path: string, { stopGrace }: { stopGrace?: number }) => {
+    .action(async (vm: string, { stopGrace, ...flags }: { stopGrace?: number } & InstanceFlags) => {
       const stop = stopRequests();
       const isPrivate = keepProcessPrivate(context.env['PATH'] ?? '');
       // Its error is thrown where secrets are read, unless there is one before.
       isPrivate.catch(() => undefined);
       // What takes long to load is loaded while that goes on.
-      const [{ loadRunFile }, { runVm }] = await Promise.all([import('../../config/run-file-load.ts'), import('../../run/run.ts')]);
-      const file = loadRunFile(path);
+      const [{ loadRunSubject }, { runVm }] = await Promise.all([import('../instance-options.ts'), import('../../run/run.ts')]);
+      const file = await loadRunSubject(vm, flags, context);
       const [stdout, stderr] = [unbreakable(context.stdout), unbreakable(context.stderr)];
       const end = await runVm(file, stopGrace ?? graceOf(file), {
         env: context.env,

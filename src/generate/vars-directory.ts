@@ -1,0 +1,212 @@
+// Where generated values are: VARS/MACHINE/GENERATOR/FILE, in directories of mode 0700 that belong to the user
+// that makes and reads them; a secret file is 0400, a public one 0444. What a generator makes is there whole or
+// not at all, whenever the machine stops:
+//
+//   1. all files are written into VARS/MACHINE/.slicer-PID-RANDOM.tmp/new/GENERATOR and are on the disk
+//   2. where there are values already, their directory is renamed into …tmp/old
+//   3. …tmp/new/GENERATOR is renamed to its place; that fails when another process was faster
+//   4. …tmp is removed
+//
+// Who opens the directory later finds the …tmp of a process that is gone, puts what is in `old` back where its
+// place is empty, and removes the rest. Trusts root and that user; links are followed nowhere below VARS.
+import { randomBytes } from 'node:crypto';
+import {
+  chmodSync, closeSync, constants, existsSync, fstatSync, fsyncSync, lstatSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync,
+  writeFileSync, type Stats,
+} from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
+import { varPath, type VarName } from '../config/var-path.ts';
+import { fail, SlicerError } from '../errors/slicer-error.ts';
+import { Secret, SECRET_MAX_BYTES } from '../secret/secret.ts';
+
+export interface NewFile {
+  readonly name: string;
+  readonly secret: boolean;
+  readonly value: Secret;
+}
+
+/** The generator of a machine, or of `SHARED`. */
+export type GeneratorPlace = Omit<VarName, 'file'>;
+
+/** What is at one place in the directory; never the value. */
+export interface FoundFile {
+  readonly name: string;
+  /** Why it is no value: a link, a directory, open to others; undefined for one that is in order. */
+  readonly problem: string | undefined;
+  /** Whether its mode lets others read it. */
+  readonly isPublic: boolean;
+}
+
+export interface VarsDirectory {
+  readonly path: string;
+  /** The files of a generator, in the order of their names; empty where nothing was made yet. Throws store_not_readable. */
+  list(place: GeneratorPlace): readonly FoundFile[];
+  /** Throws value_not_found, store_not_private, store_not_readable. */
+  read(name: VarName): Secret;
+  /**
+   * Puts a generator's values there, all at once. `replace`: those that are there go, all of them; without it
+   * there must be none. Throws value_exists, store_not_writable.
+   */
+  write(place: GeneratorPlace, files: readonly NewFile[], replace: boolean): void;
+}
+
+const TEMPORARY = /^\.slicer-([1-9][0-9]{0,9})-[0-9a-f]{16}\.tmp$/;
+const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK, O_DIRECTORY } = constants;
+const SECRET_MODE = 0o400;
+const PUBLIC_MODE = 0o444;
+
+/**
+ * Checks the directory, and mends what a process that was killed left there. It is made when something is
+ * written. Throws store_not_private, store_not_readable.
+ */
+export function openVars(directory: string, uid: number): VarsDirectory {
+  const path = resolve(directory);
+  if (isPrivateDirectory(path, uid)) {
+    for (const name of readdirSync(path)) {
+      // What is no directory of ours is looked at when it is used, if ever.
+      if (lstatSync(join(path, name)).isDirectory()) mend(join(path, name));
+    }
+  }
+  const placeOf = ({ machine, generator }: GeneratorPlace): string => dirname(varPath(path, { machine, generator, file: '-' }));
+  const inspect = (place: GeneratorPlace): boolean => [path, dirname(placeOf(place)), placeOf(place)].every((each) => isPrivateDirectory(each, uid));
+  return {
+    path,
+    list: (place) => {
+      if (!inspect(place)) return [];
+      return readdirSync(placeOf(place)).sort().map((name) => foundFile(placeOf(place), name, uid));
+    },
+    read: (name) => {
+      if (!inspect(name)) throw notThere(name);
+      return readValue(varPath(path, name), name, uid);
+    },
+    write: (place, files, replace) => {
+      for (const each of [path, dirname(placeOf(place))]) makePrivateDirectory(each, uid);
+      writeWhole(placeOf(place), files, replace, uid);
+    },
+  };
+}
+
+/** How messages call a value. */
+export const varText = ({ machine, generator, file }: VarName): string =>
+  (machine.startsWith('.') ? `"${generator}/${file}"` : `"${generator}/${file}" of machine "${machine}"`);
+
+const errnoOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? 'unknown';
+
+const notThere = (name: VarName): SlicerError => fail('value_not_found', `${varText(name)} is not there`);
+
+/** False where nothing is. Throws store_not_private where something else is. */
+function isPrivateDirectory(path: string, uid: number): boolean {
+  let stats;
+  try {
+    stats = lstatSync(path);
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return false;
+    throw fail('store_not_readable', `"${path}" can't be read: ${errnoOf(error)}`);
+  }
+  if (!stats.isDirectory()) throw fail('store_not_private', `"${path}" is no directory; values that are generated are in directories alone`);
+  if (stats.uid !== uid) throw fail('store_not_private', `"${path}" is owned by user ${stats.uid}, expected ${uid}, which slicer runs as`, `chown ${uid} ${path}`);
+  if ((stats.mode & 0o077) !== 0) {
+    throw fail('store_not_private', `"${path}" is open to others: it has mode 0${(stats.mode & 0o777).toString(8)}, expected 0700`, `chmod 700 ${path}`);
+  }
+  return true;
+}
+
+function makePrivateDirectory(path: string, uid: number): void {
+  try {
+    makeOwn(path);
+    syncDirectory(dirname(path));
+  } catch (error) {
+    if (errnoOf(error) !== 'EEXIST') throw fail('store_not_writable', `"${path}" can't be made: ${errnoOf(error)}`);
+    isPrivateDirectory(path, uid);
+  }
+}
+
+function makeOwn(path: string): void {
+  mkdirSync(path, { mode: 0o700 });
+  // mkdir(2) takes the umask off.
+  chmodSync(path, 0o700);
+}
+
+function foundFile(directory: string, name: string, uid: number): FoundFile {
+  const stats = lstatSync(join(directory, name));
+  return { name, problem: fileProblem(stats, uid), isPublic: (stats.mode & 0o044) !== 0 };
+}
+
+function fileProblem(stats: Stats, uid: number): string | undefined {
+  if (!stats.isFile()) return stats.isSymbolicLink() ? 'is a symbolic link' : 'is no regular file';
+  if (stats.uid !== uid) return `is owned by user ${stats.uid}, expected ${uid}`;
+  if ((stats.mode & 0o022) !== 0) return `has mode 0${(stats.mode & 0o777).toString(8)}: others may write to it`;
+  if (stats.size > SECRET_MAX_BYTES) return `is ${stats.size} bytes, expected at most ${SECRET_MAX_BYTES}`;
+  return stats.size === 0 ? 'is empty' : undefined;
+}
+
+function readValue(path: string, name: VarName, uid: number): Secret {
+  try {
+    const descriptor = openSync(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+    try {
+      const stats = fstatSync(descriptor);
+      const problem = fileProblem(stats, uid);
+      if (problem !== undefined) throw fail('store_not_private', `${varText(name)} ${problem}`);
+      return new Secret(readFileSync(descriptor));
+    } finally {
+      closeSync(descriptor);
+    }
+  } catch (error) {
+    if (error instanceof SlicerError) throw error;
+    if (errnoOf(error) === 'ENOENT') throw notThere(name);
+    if (errnoOf(error) === 'ELOOP') throw fail('store_not_private', `${varText(name)} is a symbolic link`);
+    throw fail('store_not_readable', `${varText(name)} can't be read: ${errnoOf(error)}`);
+  }
+}
+
+function writeWhole(place: string, files: readonly NewFile[], replace: boolean, uid: number): void {
+  const parent = dirname(place);
+  const temporary = join(parent, `.slicer-${process.pid}-${randomBytes(8).toString('hex')}.tmp`);
+  const [fresh, old] = [join(temporary, 'new', basename(place)), join(temporary, 'old', basename(place))];
+  try {
+    // 1
+    for (const each of [temporary, dirname(fresh), dirname(old), fresh]) makeOwn(each);
+    for (const { name, secret, value } of files) {
+      writeFileSync(join(fresh, name), value.reveal(), { mode: SECRET_MODE, flag: 'wx', flush: true });
+      if (!secret) chmodSync(join(fresh, name), PUBLIC_MODE);
+    }
+    syncDirectory(fresh);
+    // 2
+    if (replace && isPrivateDirectory(place, uid)) renameSync(place, old);
+    // 3
+    renameSync(fresh, place);
+    syncDirectory(parent);
+  } catch (error) {
+    if (error instanceof SlicerError) throw error;
+    if (existsSync(old) && !existsSync(place)) renameSync(old, place);
+    // rename(2): the directory in its place is not empty.
+    if (['ENOTEMPTY', 'EEXIST'].includes(errnoOf(error))) throw fail('value_exists', `"${place}" is there already, made by another process meanwhile`);
+    throw fail('store_not_writable', `"${place}" can't be written: ${errnoOf(error)}`);
+  } finally {
+    // 4
+    rmSync(temporary, { recursive: true, force: true });
+  }
+}
+
+/** What a process left that is no more. */
+function mend(parent: string): void {
+  for (const name of readdirSync(parent)) {
+    const pid = TEMPORARY.exec(name)?.[1];
+    if (pid === undefined || (Number(pid) !== process.pid && existsSync(`/proc/${pid}`))) continue;
+    const old = join(parent, name, 'old');
+    for (const generator of existsSync(old) ? readdirSync(old) : []) {
+      if (!existsSync(join(parent, generator))) renameSync(join(old, generator), join(parent, generator));
+    }
+    syncDirectory(parent);
+    rmSync(join(parent, name), { recursive: true, force: true });
+  }
+}
+
+function syncDirectory(path: string): void {
+  const descriptor = openSync(path, O_RDONLY | O_DIRECTORY);
+  try {
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}
