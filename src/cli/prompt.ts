@@ -13,6 +13,9 @@ export interface Question {
 /** One line, without its end. Throws usage when nothing is typed. */
 export function askLine(question: Question, context: Context): Promise<string> {
   return ask(question, context, (prompt, done) => {
+    // readline writes its prompt again with each correction of the line.
+    if (question.hidden) context.stderr.write(escapeLine(question.text));
+    else prompt.setPrompt(escapeLine(question.text));
     prompt.once('line', done).once('close', () => done(''));
   });
 }
@@ -20,6 +23,8 @@ export function askLine(question: Question, context: Context): Promise<string> {
 /** Lines up to Ctrl+D, each with its end. Throws usage when nothing is typed. */
 export function askLines(question: Question, context: Context): Promise<string> {
   return ask(question, context, (prompt, done) => {
+    context.stderr.write(`${escapeLine(question.text)}\n`);
+    prompt.setPrompt('');
     let text = '';
     prompt.on('line', (line) => (text += `${line}\n`)).once('close', () => done(text));
     prompt.once('SIGINT', () => (text = ''));
@@ -28,14 +33,14 @@ export function askLines(question: Question, context: Context): Promise<string> 
 
 type Prompt = ReturnType<typeof createInterface>;
 
-async function ask({ text, hidden }: Question, context: Context, read: (prompt: Prompt, done: (typed: string) => void) => void): Promise<string> {
+async function ask({ hidden }: Question, context: Context, begin: (prompt: Prompt, done: (typed: string) => void) => void): Promise<string> {
   // readline's raw mode keeps the terminal from echoing, and its own echo goes nowhere;
   // only then is anything asked, so that nothing is typed before.
   const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() });
   const prompt = createInterface({ input: context.stdin, output: hidden ? nowhere : context.stderr, terminal: true });
-  const typed = new Promise<string>((resolve) => read(prompt, resolve));
+  const typed = new Promise<string>((resolve) => begin(prompt, resolve));
   prompt.on('SIGINT', () => prompt.close());
-  context.stderr.write(escapeLine(text));
+  prompt.prompt();
   const value = await typed;
   prompt.close();
   if (hidden) context.stderr.write('\n');

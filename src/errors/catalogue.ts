@@ -48,6 +48,7 @@ export const CATALOGUE = {
   value_not_found: { status: 404, exit: EXIT.notFound },
   secret_exists: { status: 409, exit: EXIT.conflict },
   value_exists: { status: 409, exit: EXIT.conflict },
+  value_expired: { status: 409, exit: EXIT.conflict },
   vm_exists: { status: 409, exit: EXIT.conflict },
   vm_not_running: { status: 409, exit: EXIT.conflict },
   already_running: { status: 409, exit: EXIT.conflict },

@@ -40,7 +40,7 @@ export function varProblems(inventory: VarsInventory, vars: VarsDirectory, nowMs
     return count === 0 ? [] : [{ code: 'value_exists', message: `${taskText(task)} has ${count} more ${count === 1 ? 'file' : 'files'} than it declares` }];
   });
   const ended = certificateEnds(inventory, vars).filter(({ endMs }) => endMs <= nowMs).map(({ task, endMs }): Problem => ({
-    code: 'value_exists', message: `the certificate of ${taskText(task)} ended on ${dateOf(endMs)}`, hint: REMEDY,
+    code: 'value_expired', message: `the certificate of ${taskText(task)} ended on ${dateOf(endMs)}`, hint: REMEDY,
   }));
   return [...states, ...undeclared, ...ended];
 }

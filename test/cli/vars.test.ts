@@ -27,7 +27,7 @@ before(async () => {
   writeFileSync(join(directory, 'inv.yaml'), INVENTORY);
   writeFileSync(join(directory, 'bad.yaml'), 'generators: {g: {kind: random, lenght: 3}, h: {dependencies: [h]}}\n');
   writeFileSync(join(directory, 'fails.yaml'), `instances: {i: {roles: {r: {machines: {web: }}}}}\ngenerators: {g: {files: {a: , b: }, script: 'echo ${CANARY} | tee "$out/a" >&2'}}\n`);
-  writeFileSync(join(directory, 'asks.yaml'), 'instances: {i: {roles: {r: {machines: {web: }}}}}\ngenerators: {g: {prompts: {token: {description: API token}, key: {type: multiline-hidden}}}}\n');
+  writeFileSync(join(directory, 'asks.yaml'), 'instances: {i: {roles: {r: {machines: {web: }}}}}\ngenerators: {g: {prompts: {token: {description: API token}, key: {type: multiline-hidden}, name: {type: line}}}}\n');
 });
 after(() => api.close());
 beforeEach(() => rmSync(join(directory, 'vars'), { recursive: true, force: true }));
@@ -123,6 +123,8 @@ $ slicer vars --inventory asks.yaml generate </dev/null
 ! slicer: hint: run it at a terminal, or give it with: slicer vars set web g/token
 ! slicer: error: generator "g" of machine "web" asks for "key", and there is no terminal to ask at
 ! slicer: hint: run it at a terminal, or give it with: slicer vars set web g/key
+! slicer: error: generator "g" of machine "web" asks for "name", and there is no terminal to ask at
+! slicer: hint: run it at a terminal, or give it with: slicer vars set web g/name
 ? 2
 `);
 
@@ -188,9 +190,11 @@ async function atTerminal(command: string, answers: readonly (readonly [string, 
 
 test('at a terminal prompts are asked for and not shown, and a value is not written to it', { skip: !hasScript && 'needs script(1) of bsdutils' }, async () => {
   const { code, screen } = await atTerminal('slicer vars --inventory asks.yaml generate', [
-    ['API token (one line, not shown): ', 'hunter2\r'], ['key (lines, not shown, then Ctrl+D): ', 'line one\rline two\r\u0004'],
+    ['API token (one line, not shown): ', 'hunter2\r'], ['key (lines, not shown, then Ctrl+D): ', 'line one\rline two\r\u0004'], ['name (one line): ', 'bb\u007fob\r'],
   ]);
   assert.equal(code, 0, screen);
+  assert.equal(screen.match(/name \(one line\): /g)?.length, 2, 'a correction leaves the question where it is');
+  assert.equal(readFileSync(join(directory, 'vars/web/g/name'), 'utf8'), 'bob');
   assert.ok(!screen.includes('hunter2') && !screen.includes('line one'), screen);
   assert.equal(readFileSync(join(directory, 'vars/web/g/token'), 'utf8'), 'hunter2');
   assert.equal(readFileSync(join(directory, 'vars/web/g/key'), 'utf8'), 'line one\nline two\n');
