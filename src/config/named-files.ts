@@ -92,3 +92,10 @@ function decode(bytes: Uint8Array): string {
     throw new TypeError('is not UTF-8');
   }
 }
+
+const MIB = 1024 * 1024;
+const RAM_MIN_BYTES = 64 * MIB;
+const DEBIAN_RAM_MIN_BYTES = 128 * MIB;
+
+/** What a guest needs to boot: below that its kernel fails again and again, and nobody is told. */
+export const ramMinBytes = (image: unknown): number => (image === 'debian' ? DEBIAN_RAM_MIN_BYTES : RAM_MIN_BYTES);

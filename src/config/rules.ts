@@ -4,10 +4,11 @@ import { credentialNameProblems } from '../delivery/credential.ts';
 import { parseSecretName } from '../secret/name.ts';
 import { isLoopback, parseBindAddress } from './address.ts';
 import { entriesOf, type Entries, type Issue, type Path } from './document.ts';
-import { absolutePath, isImageName } from './named-files.ts';
+import { absolutePath, isImageName, ramMinBytes } from './named-files.ts';
 import { listenersOf } from './resolve.ts';
 
 const RAM_KEYS = ['ram_gb', 'ram_mb', 'ram_bytes'] as const;
+const RAM_UNITS = { ram_gb: 1024 ** 3, ram_mb: 1024 ** 2, ram_bytes: 1 } as const;
 
 /** sizeof(sockaddr_un.sun_path) without the closing NUL (unix(7)). */
 const SOCKET_PATH_MAX_BYTES = 107;
@@ -16,14 +17,14 @@ export function checkRules(data: unknown, directory: string): Issue[] {
   const config = entriesOf(entriesOf(data)['config']);
   const groups: readonly unknown[] = Array.isArray(config['host_groups']) ? config['host_groups'] : [];
   return [
-    ...groups.flatMap((group, index) => groupIssues(entriesOf(group), config['hypervisor'], ['config', 'host_groups', index])),
+    ...groups.flatMap((group, index) => groupIssues(entriesOf(group), config, ['config', 'host_groups', index])),
     ...nameIssues(groups),
     ...kernelIssues(config, groups),
     ...apiIssues(entriesOf(config['api']), groups, directory),
   ];
 }
 
-function groupIssues(group: Entries, hypervisor: unknown, path: Path): Issue[] {
+function groupIssues(group: Entries, config: Entries, path: Path): Issue[] {
   if (Object.keys(group).length === 0) return [];
   const ram = RAM_KEYS.filter((key) => key in group);
   const issues = ram.slice(1).map((key) => atKey([...path, key], `expected one of ${RAM_KEYS.join(', ')}, got ${ram[0]} too`));
@@ -31,7 +32,23 @@ function groupIssues(group: Entries, hypervisor: unknown, path: Path): Issue[] {
   if ('userdata' in group && 'userdata_file' in group) {
     issues.push(atKey([...path, 'userdata_file'], 'expected one of userdata, userdata_file, got userdata too'));
   }
-  return [...issues, ...vmmIssues(group, group['hypervisor'] ?? hypervisor, path), ...credentialIssues(group['credentials'], path)];
+  return [
+    ...issues,
+    ...ramIssues(group, group['image'] ?? config['image'], path),
+    ...vmmIssues(group, group['hypervisor'] ?? config['hypervisor'], path),
+    ...credentialIssues(group['credentials'], path),
+  ];
+}
+
+/** What the schema allows, since another image takes it. */
+function ramIssues(group: Entries, image: unknown, path: Path): Issue[] {
+  if (image !== 'debian') return [];
+  const least = ramMinBytes(image);
+  return RAM_KEYS.flatMap((key) => {
+    const value = group[key];
+    return typeof value === 'number' && value > 0 && value * RAM_UNITS[key] < least
+      ? [at([...path, key], `expected ${least / RAM_UNITS.ram_mb} MiB or more, which image: debian needs, got ${value * RAM_UNITS[key] / RAM_UNITS.ram_mb} MiB`)] : [];
+  });
 }
 
 /** What goes with QEMU alone. */

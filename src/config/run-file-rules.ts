@@ -3,6 +3,9 @@
 import { credentialNameProblems } from '../delivery/credential.ts';
 import { parseSecretName, SECRET_NAME_RULE, type SecretName } from '../secret/name.ts';
 import { entriesOf, type Issue, type Path } from './document.ts';
+import { ramMinBytes } from './named-files.ts';
+
+const MIB = 1024 * 1024;
 
 export function checkRunRules(data: unknown): Issue[] {
   const file = entriesOf(data);
@@ -29,7 +32,12 @@ function bootIssues(file: Readonly<Record<string, unknown>>): Issue[] {
 
 function machineIssues(file: Readonly<Record<string, unknown>>): Issue[] {
   const { hypervisor = 'qemu' } = file;
-  return isThere(file['machine']) && hypervisor !== 'qemu' ? [atKey(['machine'], `is QEMU's, and hypervisor is ${String(hypervisor)}`)] : [];
+  const { image, mem } = file;
+  const least = ramMinBytes(image) / MIB;
+  const ram = image === 'debian' && typeof mem === 'number' && mem > 0 && mem < least
+    ? [at(['mem'], `expected ${least} (MiB) or more, which image: debian needs, got ${mem}`)] : [];
+  const machine = isThere(file['machine']) && hypervisor !== 'qemu' ? [atKey(['machine'], `is QEMU's, and hypervisor is ${String(hypervisor)}`)] : [];
+  return [...machine, ...ram];
 }
 
 function interfaceIssues(interfaces: readonly unknown[]): Issue[] {

@@ -1,6 +1,7 @@
 // Decides what a launch asks for, or refuses it: pure, and before anything is made.
 import type { HostGroup } from '../config/config.ts';
 import { groupDelivery } from '../config/group-delivery.ts';
+import { ramMinBytes } from '../config/named-files.ts';
 import type { CredentialWish } from '../delivery/credential.ts';
 import type { GuestArch, Hypervisor, MachineType, VmmChoice } from '../delivery/hypervisor.ts';
 import { credentialValue } from '../delivery/oem-strings.ts';
@@ -44,9 +45,6 @@ export interface LaunchPlan {
 
 const MIB = 1024 * 1024;
 
-/** What a guest needs to boot, as in slicer.yaml. */
-const RAM_MIN_BYTES = 64 * MIB;
-
 /** Throws secret_not_found, invalid_name, empty_value, value_too_large, invalid_request: every problem at once. */
 export function planLaunch(group: HostGroup, wish: LaunchWish, snapshot: Snapshot, host: LaunchHost): LaunchPlan {
   const grant = wish.secrets ?? group.secrets;
@@ -55,7 +53,7 @@ export function planLaunch(group: HostGroup, wish: LaunchWish, snapshot: Snapsho
   const vmm = vmmOf(group, wish);
   const asked = { ...group, ...bootOf(group, wish), vmm, ramBytes, secrets: grant, credentials: wish.credentials ?? group.credentials };
   const delivery = planDelivery(groupDelivery(asked, host.arch), snapshot.secrets);
-  throwIfAny([...vmmProblems(group, wish, vmm), ...delivery.problems, ...ramProblems(ramBytes, host)]);
+  throwIfAny([...vmmProblems(group, wish, vmm), ...delivery.problems, ...ramProblems(ramBytes, ramMinBytes(bootOf(group, wish).image.kind), host)]);
   return {
     vmm,
     cpus: wish.cpus ?? group.vcpu,
@@ -96,15 +94,15 @@ function vmmProblems(group: HostGroup, wish: LaunchWish, { hypervisor }: VmmChoi
   return problems;
 }
 
-function ramProblems(ramBytes: number, host: LaunchHost): Problem[] {
+function ramProblems(ramBytes: number, leastBytes: number, host: LaunchHost): Problem[] {
   const problems: Problem[] = [];
   if (ramBytes % MIB !== 0) {
     problems.push({ code: 'invalid_request', message: `ram_bytes is ${ramBytes}; a VM takes whole MiB (${MIB} bytes)` });
   }
-  if (ramBytes < RAM_MIN_BYTES || ramBytes > host.ramBytes) {
+  if (ramBytes < leastBytes || ramBytes > host.ramBytes) {
     problems.push({
       code: 'invalid_request',
-      message: `a VM takes ${RAM_MIN_BYTES / MIB} MiB of memory to the ${Math.floor(host.ramBytes / MIB)} MiB that this machine has, not ${Math.floor(ramBytes / MIB)} MiB`,
+      message: `a VM takes ${leastBytes / MIB} MiB of memory to the ${Math.floor(host.ramBytes / MIB)} MiB that this machine has, not ${Math.floor(ramBytes / MIB)} MiB`,
     });
   }
   return problems;

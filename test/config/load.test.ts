@@ -364,3 +364,10 @@ test('TCP without a token is refused where VMs reach the loopback', () => {
     'slicer.yaml:6:37: config.api.auth.enabled: expected true, since VMs with network: user reach bind_address 127.0.0.1; got false',
   ]);
 });
+
+test('the Debian image takes 128 MiB, in whichever unit', () => {
+  const said = (line: string): string[] => problemsOf(group(`image: debian\n      ${line}`)).map(({ message }) => message.replace(/^.*host_groups\[0\]\./, ''));
+  assert.deepEqual(said('ram_mb: 127'), ['ram_mb: expected 128 MiB or more, which image: debian needs, got 127 MiB']);
+  assert.deepEqual(said(`ram_bytes: ${64 * 1024 ** 2}`), ['ram_bytes: expected 128 MiB or more, which image: debian needs, got 64 MiB']);
+  assert.equal(parse(group('image: debian\n      ram_mb: 128')).hostGroups[0]?.ramBytes, 128 * 1024 ** 2);
+});

@@ -192,3 +192,9 @@ test('a file on disk is read, and one that is not there is not found', () => {
     rmSync(directory, { recursive: true });
   }
 });
+
+test('the Debian image takes 128 MiB', () => {
+  const load = (mem: number) => () => parse(`name: db\nimage: debian\nmem: ${mem}\n`);
+  assert.throws(load(127), /vm\.yaml:3:6: mem: expected 128 \(MiB\) or more, which image: debian needs, got 127/);
+  assert.doesNotThrow(load(128));
+});

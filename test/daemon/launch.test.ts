@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { HostGroup } from '../../src/config/config.ts';
+import type { ImageName } from '../../image/guest-images.ts';
 import { planLaunch, type LaunchHost, type LaunchWish } from '../../src/daemon/launch-plan.ts';
 import type { SlicerError } from '../../src/errors/slicer-error.ts';
 import type { Snapshot } from '../../src/store/store.ts';
@@ -205,11 +206,13 @@ test('the VMs of a group are started with its credentials', async (t) => {
   assert.deepEqual(vms.requests.map(({ credentials }) => credentials.map(({ name, value }) => [name, value.sizeBytes])), [[['A', 5]]]);
 });
 
-test('a VM has 64 MiB at least, and no more than the machine', () => {
-  const planned = (ramBytes: number) => planLaunch(GROUP, { ramBytes }, snapshotWith(), HOST).ramBytes;
+test('a VM has 64 MiB at least, 128 with the Debian image, and no more than the machine', () => {
+  const planned = (ramBytes: number, image: ImageName = 'tiny') => planLaunch(GROUP, { ramBytes, image }, snapshotWith(), HOST).ramBytes;
   assert.equal(planned(64 * MIB), 64 * MIB);
   assert.equal(planned(HOST_RAM), HOST_RAM);
   assert.throws(() => planned(63 * MIB), /64 MiB of memory to the 1024 MiB that this machine has, not 63 MiB/);
+  assert.throws(() => planned(127 * MIB, 'debian'), /128 MiB of memory to the 1024 MiB that this machine has, not 127 MiB/);
+  assert.doesNotThrow(() => planned(128 * MIB, 'debian'));
   assert.throws(() => planned(HOST_RAM + MIB), /not 1025 MiB/);
 });
 
