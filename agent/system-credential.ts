@@ -20,6 +20,9 @@ const DMI_ENTRIES = '/sys/firmware/dmi/entries';
 const FORMATTED_LENGTH_OFFSET = 1;
 const TABLE_MAX_BYTES = 65535;
 
+/** More than a token or a port has. */
+const SHORT_MAX_BYTES = 128;
+
 /** The boot token, or the empty string where this VM has no boot channel. */
 export function findBootToken(): string {
   return findCredential(BOOT_TOKEN, TOKEN) ?? '';
@@ -33,8 +36,8 @@ export function findHostPort(): number {
 /** The first that has the form of it. */
 function findCredential(name: string, form: RegExp): string | undefined {
   for (const path of [`${IMPORTED}/${name}`, `${FW_CFG}/${name}/raw`]) {
-    const text = std.loadFile(path);
-    if (text !== null && form.test(text)) return text;
+    const text = readShort(path);
+    if (text !== undefined && form.test(text)) return text;
   }
   const prefix = `io.systemd.credential.binary:${name}=`;
   for (let index = 0; ; index += 1) {
@@ -46,6 +49,16 @@ function findCredential(name: string, form: RegExp): string | undefined {
       .find((text) => form.test(text));
     if (found !== undefined) return found;
   }
+}
+
+/** Undefined when there is no such file. Those of /sys say that they have no bytes, so that `loadFile` finds none. */
+function readShort(path: string): string | undefined {
+  const file = std.open(path, 'rb');
+  if (file === null) return undefined;
+  const bytes = new Uint8Array(SHORT_MAX_BYTES);
+  const length = file.read(bytes.buffer, 0, SHORT_MAX_BYTES);
+  file.close();
+  return sys.text(bytes, 0, length);
 }
 
 /** Undefined when there is no such table: the kernel counts those of a type from 0. */
