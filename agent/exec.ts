@@ -16,6 +16,12 @@ const SIGHUP = 1;
 const NOT_FOUND = 127;
 const NOT_EXECUTABLE = 126;
 
+/**
+ * How long the connection stays after the exit frame for the host to end it, as it does when it has the frame.
+ * Were it ended here, a host that writes at that moment could lose what it has not read.
+ */
+const LINGER_MS = 5_000;
+
 /** Above this many bytes that the host has not taken, the command's output is not read any further. */
 const BACKLOG_MAX_BYTES = 4 * FRAME_MAX_BYTES;
 
@@ -72,6 +78,7 @@ class Command {
   readonly #outputs: Connection[];
   #status: number | undefined;
   #exited = false;
+  #linger: object | undefined;
 
   constructor(request: ExecRequest, host: Connection, send: (type: FrameType, payload: Uint8Array) => void) {
     const { env, gid, groups } = environment(request);
@@ -108,11 +115,11 @@ class Command {
 
   resume(): void {
     for (const output of this.#outputs) output.resume();
-    if (this.#exited) this.#host.close();
   }
 
   /** The outputs are read on, into nothing, so that a command that says goodbye does not die of SIGPIPE first. */
   hangUp(): void {
+    if (this.#linger !== undefined) os.clearTimeout(this.#linger);
     if (this.#status === undefined) os.kill(-this.#pid, SIGHUP);
     this.#input?.close();
     for (const output of this.#outputs) output.resume();
@@ -141,6 +148,6 @@ class Command {
     if (this.#status === undefined || this.#exited || this.#outputs.some((output) => !output.closed)) return;
     this.#exited = true;
     send(FRAME.exit, utf8Bytes(String(this.#status)));
-    if (this.#host.backlog === 0) this.#host.close();
+    this.#linger = os.setTimeout(() => this.#host.close(), LINGER_MS);
   }
 }
