@@ -90,7 +90,7 @@ test('slicer attach in the foreground serves it without a daemon, until it is to
     attach.kill('SIGKILL');
   }
   assert.ok(foreign().isAlive());
-  assert.deepEqual(readdirSync(dirname(foreign().vsockPath)).sort(), ['qmp.sock', 'vhost.sock', 'vm.vsock']);
+  assert.deepEqual(readdirSync(dirname(foreign().vsockPath)).sort(), ['control.sock', 'vhost.sock', 'vm.vsock']);
 });
 
 test('in a guest without a VSOCK device the agent dials nobody, and the loopback transport is no way in', { skip }, async () => {
