@@ -47,3 +47,18 @@ test('a working directory that is not there is no fault of the program\'s', asyn
   assert.deepEqual(types, [FRAME.failed]);
   assert.equal(text, '/no/such/directory: No such file or directory');
 });
+
+test('the connection stays after the last frame, for the host to end', async (context) => {
+  const guest = await startGuest(context);
+  await guest.run();
+  const call = await guest.vm.call(AbortSignal.timeout(10_000));
+  const session = await call.exec({ argv: ['true'], uid: 0, env: [], stdin: false });
+  const frames = session.frames[Symbol.asyncIterator]();
+  for (let next = await frames.next(); next.value?.type !== FRAME.exit; next = await frames.next()) assert.ok(next.done !== true);
+  // Another call goes through the agent and back meanwhile: had it ended the first, that would be known.
+  const other = await guest.vm.call(AbortSignal.timeout(10_000));
+  await other.health();
+  await session.send({ type: FRAME.stdinEnd, payload: new Uint8Array(0) });
+  other.close();
+  call.close();
+});
