@@ -46,7 +46,7 @@ function ramIssues(group: Entries, image: unknown, path: Path): Issue[] {
   const least = ramMinBytes(image);
   return RAM_KEYS.flatMap((key) => {
     const value = group[key];
-    return typeof value === 'number' && value > 0 && value * RAM_UNITS[key] < least
+    return typeof value === 'number' && value * RAM_UNITS[key] >= ramMinBytes(undefined) && value * RAM_UNITS[key] < least
       ? [at([...path, key], `expected ${least / RAM_UNITS.ram_mb} MiB or more, which image: debian needs, got ${value * RAM_UNITS[key] / RAM_UNITS.ram_mb} MiB`)] : [];
   });
 }

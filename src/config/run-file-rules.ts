@@ -34,7 +34,7 @@ function machineIssues(file: Readonly<Record<string, unknown>>): Issue[] {
   const { hypervisor = 'qemu' } = file;
   const { image, mem } = file;
   const least = ramMinBytes(image) / MIB;
-  const ram = image === 'debian' && typeof mem === 'number' && mem > 0 && mem < least
+  const ram = image === 'debian' && typeof mem === 'number' && mem >= ramMinBytes(undefined) / MIB && mem < least
     ? [at(['mem'], `expected ${least} (MiB) or more, which image: debian needs, got ${mem}`)] : [];
   const machine = isThere(file['machine']) && hypervisor !== 'qemu' ? [atKey(['machine'], `is QEMU's, and hypervisor is ${String(hypervisor)}`)] : [];
   return [...machine, ...ram];
