@@ -51,6 +51,12 @@ export class Foreground {
     return this.#told.split(/[\0\n]/).filter((field) => field !== '' && !/^MAINPID=\d+$/.test(field));
   }
 
+  /** What it is told after the first `from` fields, once it is `count` of them: the messenger is a process of its own. */
+  async untilTold(from: number, count: number): Promise<string[]> {
+    while (this.told().length < from + count) await once(this.#manager?.stdout as NodeJS.ReadableStream, 'data', { signal: AbortSignal.timeout(20_000) });
+    return this.told().slice(from);
+  }
+
   run(args: readonly string[], env: Readonly<Record<string, string>> = {}): RunningVm {
     const { PATH = '', HOME, SLICER_CACHE } = process.env;
     const kept = Object.fromEntries(Object.entries({ HOME, SLICER_CACHE }).filter(([, value]) => value !== undefined));

@@ -81,7 +81,7 @@ test('a guest has its secrets byte for byte over both channels, is heard when it
   });
   assert.match(vm.output(), /^static hello, world$/m);
   assert.match(vm.output(), /notifier: the host has closed/);
-  assert.deepEqual(foreground.told(), ['READY=1', 'STATUS=[31mup']);
+  assert.deepEqual(await foreground.untilTold(0, 2), ['READY=1', 'STATUS=[31mup']);
   const disk = statSync(foreground.path('data.img'));
   assert.deepEqual([disk.size, disk.mode & 0o777, disk.blocks * 512 < disk.size], [8 * 1024 ** 2, 0o600, true]);
 
@@ -113,7 +113,7 @@ test('the tiny guest is up when its agent is, and powers off when asked to', { s
   assert.equal(await vm.end('SIGINT'), 0, vm.output());
   assert.match(vm.output(), /the guest is asked to power off; it has 60 s/);
   assert.match(vm.output(), /vm tiny ended: the guest powered off when asked to\n$/);
-  assert.deepEqual(foreground.told().slice(told), ['READY=1', "STATUS=the guest's agent is up"]);
+  assert.deepEqual(await foreground.untilTold(told, 2), ['READY=1', "STATUS=the guest's agent is up"]);
   await assertNothingLeft('tiny');
 });
 
