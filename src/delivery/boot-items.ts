@@ -1,6 +1,7 @@
 // What the firmware of a VM is handed, with its values: one item for each credential and static string, in
 // the form that its VMM carries. Pure. Whether all of it fits is the plan's question (plan.ts).
 import { Secret } from '../secret/secret.ts';
+import { BOOT_TOKEN_CREDENTIAL, HOST_PORT_CREDENTIAL } from './credential.ts';
 import { FW_CFG_PREFIX } from './boot-room.ts';
 import type { BootChannel } from './hypervisor.ts';
 import { encodeOemStrings, type SystemCredential } from './oem-strings.ts';
@@ -27,3 +28,9 @@ export function encodeBootItems(
     case undefined: return [];
   }
 }
+
+/** Slicer's own, which every VM with a boot channel is sent before all others; their sizes are the plan's `OWN_CREDENTIALS`. */
+export const ownCredentials = (bootToken: Secret, hostPort: number): readonly SystemCredential[] => [
+  { name: BOOT_TOKEN_CREDENTIAL, value: bootToken },
+  { name: HOST_PORT_CREDENTIAL, value: new Secret(Buffer.from(String(hostPort))) },
+];

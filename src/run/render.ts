@@ -1,6 +1,7 @@
 // What to start by oneself instead of `slicer run`. Slicer is then not there while the VM runs: no boot token
 // is sent, and what is delivered live is served by `slicer attach`. Values go into files of a private
 // directory (QEMU), or into the document (Cloud Hypervisor); Firecracker has no place for one.
+import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -11,6 +12,7 @@ import { credentialValue } from '../delivery/oem-strings.ts';
 import { planDelivery } from '../delivery/plan.ts';
 import { fail, throwIfAny } from '../errors/slicer-error.ts';
 import type { Secret } from '../secret/secret.ts';
+import { drawCid } from '../vm/drawn-address.ts';
 import { GUEST_ARCH } from '../vm/found-programs.ts';
 import { makePrivate } from '../vm/private-directory.ts';
 import { socketsIn } from '../vm/runtime-directory.ts';
@@ -25,7 +27,6 @@ import { encodeBody, REQUEST_MAX_BYTES } from '../vmm/vmm-api.ts';
 import { deliveryVmOf } from './delivery.ts';
 import { findHostParts } from './host-parts.ts';
 import { findBoot, findRunPrograms, type RunPrograms } from './preparation.ts';
-import { drawnCid } from './random-cid.ts';
 import { readSecrets } from './secrets.ts';
 import { specOf } from './spec.ts';
 
@@ -65,7 +66,7 @@ export async function renderVm(file: RunFile, options: RenderOptions): Promise<R
     boot, interfaces: hostParts.interfaces, tscKhz, items, vsock: { kind: 'vhost-device-vsock' },
     // It may be meant for another machine; only QEMU can do without KVM.
     accelerator: format === 'qemu-args' ? await findAccelerator(env['SLICER_ACCEL']) : 'kvm',
-    guestCid: file.cid ?? drawnCid(),
+    guestCid: file.cid ?? drawCid(randomBytes, new Set()),
     sockets: { ...socketsIn(directory), ...(file.vsockSocket === undefined ? {} : { vsock: file.vsockSocket }) },
   });
   throwIfAny(vmmFor(file.vmm, GUEST_ARCH, programs).problems(spec));

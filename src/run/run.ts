@@ -6,11 +6,10 @@
 //   4. the VM's processes start; from here on they end with this one, whatever ends it
 //   5. it is waited for: the guest powers off, somebody asks for the end, or a process of the VM dies
 //   6. everything goes, in the reverse order
-import { randomBytes, randomInt } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import type { RunFile } from '../config/run-file.ts';
-import { encodeBootItems } from '../delivery/boot-items.ts';
-import { BOOT_TOKEN_CREDENTIAL, HOST_PORT_CREDENTIAL } from '../delivery/credential.ts';
+import { encodeBootItems, ownCredentials } from '../delivery/boot-items.ts';
 import { credentialValue, type SystemCredential } from '../delivery/oem-strings.ts';
 import { fail, throwIfAny } from '../errors/slicer-error.ts';
 import { Archives } from '../live/archives.ts';
@@ -20,6 +19,7 @@ import { fixedSecrets } from '../live/fixed-secrets.ts';
 import { LIVE_LIMITS } from '../live/limits.ts';
 import { startLiveVm } from '../live/live-vm.ts';
 import { Secret } from '../secret/secret.ts';
+import { drawCid, drawHostPort } from '../vm/drawn-address.ts';
 import { GUEST_ARCH } from '../vm/found-programs.ts';
 import { newBootToken } from '../vm/guest-material.ts';
 import { socketsIn } from '../vm/runtime-directory.ts';
@@ -32,7 +32,6 @@ import { foregroundConsole, type ConsoleOutput } from './console.ts';
 import { NOTIFY_CREDENTIAL, notifyAddress } from './delivery.ts';
 import { startNotifyForwarder } from './notify-forwarder.ts';
 import { prepareVm, type PreparedVm } from './preparation.ts';
-import { drawnCid } from './random-cid.ts';
 import { clearSocket } from './stale-socket.ts';
 import { specOf } from './spec.ts';
 import { makeVolumes } from './volumes.ts';
@@ -52,20 +51,16 @@ export interface Surroundings {
 /** A VMM that takes longer to take its configuration hangs. */
 const START_LIMIT_MS = 60_000;
 
-/** Of three digits, as plans have it, and for root alone: see vms.ts. */
-const KERNEL_HOST_PORT_MIN = 102;
-const KERNEL_HOST_PORTS = 898;
-
 /** `graceMs`: how long the guest may take to power off when asked to; 0: it is not asked. Throws every problem at once. */
 export async function runVm(file: RunFile, graceMs: number, around: Surroundings): Promise<RunEnd> {
   const { uid, env, stop } = around;
   const prepared = await prepareVm(file, around);
   const directory = await directoryOf(file.name, uid, env);
   const bootToken = prepared.plan.bootChannel === undefined ? undefined : newBootToken(randomBytes);
-  const vsock: VsockDevice = prepared.kernelVsock ? { kind: 'kernel', hostPort: KERNEL_HOST_PORT_MIN + randomInt(KERNEL_HOST_PORTS) } : { kind: 'vhost-device-vsock' };
+  const vsock: VsockDevice = prepared.kernelVsock ? { kind: 'kernel', hostPort: drawHostPort(randomBytes, new Set()) } : { kind: 'vhost-device-vsock' };
   const items = encodeBootItems(prepared.plan.bootChannel, bootCredentials(prepared, bootToken, vsock), file.staticOemStrings);
   const sockets = { ...socketsIn(directory), ...(file.vsockSocket === undefined ? {} : { vsock: file.vsockSocket }) };
-  const spec = specOf(file, { ...prepared, guestCid: file.cid ?? drawnCid(), vsock, sockets, items });
+  const spec = specOf(file, { ...prepared, guestCid: file.cid ?? drawCid(randomBytes, new Set()), vsock, sockets, items });
   const vmm = vmmFor(file.vmm, GUEST_ARCH, prepared.programs);
   const values = items.map(({ value }) => value);
   throwIfAny(vmm.problems(spec, values));
@@ -119,8 +114,7 @@ function bootCredentials({ plan, secrets, notifyPort }: PreparedVm, bootToken: S
   if (bootToken === undefined) return [];
   const text = (value: string): Secret => new Secret(Buffer.from(value));
   return [
-    { name: BOOT_TOKEN_CREDENTIAL, value: bootToken },
-    { name: HOST_PORT_CREDENTIAL, value: text(String(vsock.kind === 'kernel' ? vsock.hostPort : HOST_PORT)) },
+    ...ownCredentials(bootToken, vsock.kind === 'kernel' ? vsock.hostPort : HOST_PORT),
     ...(notifyPort === undefined ? [] : [{ name: NOTIFY_CREDENTIAL, value: text(notifyAddress(notifyPort)) }]),
     // A plan without problems has a source for each.
     ...plan.bootCredentials.map((wish) => ({ name: wish.name, value: credentialValue(wish, secrets.get(wish.secret) as Secret) })),

@@ -1,9 +1,8 @@
 // From a run file, and what was found for it on this machine, to what a VMM is told. Pure.
 import type { RunFile } from '../config/run-file.ts';
 import type { BootItem } from '../delivery/boot-items.ts';
+import { vmSpec } from '../vm/vm-spec.ts';
 import type { Accelerator, NetworkInterface, VmSockets, VmSpec, Volume, VsockDevice } from '../vmm/contract.ts';
-import { bootSlotOf } from '../vmm/drivers.ts';
-import { chooseKernel } from '../vmm/kernel-choice.ts';
 
 /** What the guest boots. */
 export interface Boot {
@@ -26,21 +25,11 @@ export interface SpecParts {
   readonly items: readonly BootItem[];
 }
 
-export function specOf(file: RunFile, { boot, items, tscKhz, ...parts }: SpecParts): VmSpec {
+export function specOf(file: RunFile, { boot, ...parts }: SpecParts): VmSpec {
+  const { name, cpus, ramBytes, vmm, shares, balloon, watchdog } = file;
   const disks: Volume[] = boot.disks.map((path) => ({ path, readOnly: true }));
-  return {
-    name: file.name,
-    cpus: file.cpus,
-    ramBytes: file.ramBytes,
-    kernel: chooseKernel(file.vmm, file.ramBytes, items, boot),
-    ...(boot.initrd === undefined ? {} : { initrd: boot.initrd }),
-    cmdline: `slicer.hostname=${file.name} ${boot.cmdline}`,
-    volumes: [...disks, ...file.volumes.map(({ path, readOnly }) => ({ path, readOnly }))],
-    shares: file.shares,
-    ...(file.balloon === undefined ? {} : { balloon: file.balloon }),
-    watchdog: file.watchdog,
-    ...(tscKhz === undefined ? {} : { tscKhz }),
-    bootSlots: items.map(bootSlotOf),
-    ...parts,
-  };
+  const volumes = [...disks, ...file.volumes.map(({ path, readOnly }) => ({ path, readOnly }))];
+  // Not all of `parts` at once: a caller may have more in it than a VMM is to be told.
+  const { interfaces, accelerator, tscKhz, guestCid, vsock, sockets, items } = parts;
+  return vmSpec({ name, cpus, ramBytes, vmm, boot, volumes, shares, balloon, watchdog, interfaces, accelerator, tscKhz, guestCid, vsock, sockets, items });
 }

@@ -1,46 +1,26 @@
 // One VM from its launch or adoption to its removal. All changes of its state go through one queue, so
 // that a launch, the death of a process and a deletion never interleave. What is on disk is written
 // before what it allows: the intent before the first process, the record before anybody relies on it.
-import { access, constants, rm } from 'node:fs/promises';
-import { encodeBootItems, type BootItem } from '../delivery/boot-items.ts';
-import { BOOT_TOKEN_CREDENTIAL, HOST_PORT_CREDENTIAL } from '../delivery/credential.ts';
-import { bootChannelOf, type BootChannel, type GuestArch } from '../delivery/hypervisor.ts';
+import { rm } from 'node:fs/promises';
+import { encodeBootItems, ownCredentials, type BootItem } from '../delivery/boot-items.ts';
+import { bootChannelOf, type BootChannel } from '../delivery/hypervisor.ts';
 import { fail, throwIfAny } from '../errors/slicer-error.ts';
-import { Secret } from '../secret/secret.ts';
-import type { Accelerator, Vmm, VmmControl, VmSpec } from '../vmm/contract.ts';
-import { bootSlotOf, vmmFor } from '../vmm/drivers.ts';
-import { chooseKernel } from '../vmm/kernel-choice.ts';
+import type { Vmm, VmmControl, VmSpec } from '../vmm/contract.ts';
+import { vmmFor } from '../vmm/drivers.ts';
 import { readLastLines } from './console-log.ts';
 import type { GuestMaterial, LaunchedVm, LaunchHooks, LaunchRequest } from './contract.ts';
+import { checkGuestFiles } from './guest-files.ts';
 import { readMaterial, removeUserdata, writeMaterial } from './guest-material.ts';
 import { findMarked, isAlive, waitForEnd, endProcesses } from './process-table.ts';
-import { checkPrograms, type VmPrograms } from './programs.ts';
+import { checkPrograms } from './programs.ts';
+import type { MachineParts } from './machine-parts.ts';
 import type { LaunchedRecord } from './record.ts';
-import type { RecordDirectory } from './record-directory.ts';
 import { makeRuntimeDirectory, socketsIn } from './runtime-directory.ts';
-import { endVm, startVm, type StartParts } from './start.ts';
+import { endVm, startVm } from './start.ts';
 import { launchedVm } from './view.ts';
+import { vmSpec } from './vm-spec.ts';
 import { HOST_PORT } from '../wire/ports.ts';
-import { ENDED_WELL, type ProcessPoll, type WatchedProcess } from './watched-process.ts';
-
-/** What all VMs of a daemon share. */
-export interface MachineParts extends Omit<StartParts, 'vmm'> {
-  readonly programs: VmPrograms;
-  readonly accelerator: Accelerator;
-  readonly arch: GuestArch;
-  /** In kHz; see `VmSpec`. */
-  readonly tscKhz: number | undefined;
-  readonly records: RecordDirectory;
-  readonly poll: ProcessPoll;
-  readonly bootId: string;
-  readonly uid: number;
-  readonly newBootToken: () => Secret;
-  readonly warn: (message: string) => void;
-  /** Called after every change. */
-  readonly changed: (hostname: string) => void;
-  /** Called when the guest's machine was reset. */
-  readonly reset: (hostname: string) => void;
-}
+import { ENDED_WELL, type WatchedProcess } from './watched-process.ts';
 
 const LAST_LINES = 20;
 /** An adopted VMM that does not answer by then is left running; it still ends by signal. */
@@ -102,7 +82,9 @@ export class Machine {
   launch(request: LaunchRequest, hooks: LaunchHooks): Promise<LaunchedVm> {
     return this.#enqueue(async () => {
       try {
-        await this.#checkParts(request);
+        await checkPrograms(this.#parts.programs, this.#record.vmm, this.#record.host_port !== undefined);
+        await checkGuestFiles(request);
+        this.#launching.signal.throwIfAborted();
         await this.#parts.records.create(this.#record);
       } catch (error) {
         this.#removed = true;
@@ -194,24 +176,12 @@ export class Machine {
     });
   }
 
-  async #checkParts(request: LaunchRequest): Promise<void> {
-    const usesKernelVsock = this.#record.host_port !== undefined;
-    await checkPrograms(this.#parts.programs, this.#record.vmm, usesKernelVsock);
-    await checkReadable(request.kernel, 'kernel');
-    if (request.initrd !== undefined) await checkReadable(request.initrd, 'initramfs');
-    for (const { path } of request.volumes) await checkReadable(path, 'disk');
-    this.#launching.signal.throwIfAborted();
-  }
-
   async #start(request: LaunchRequest, hooks: LaunchHooks): Promise<void> {
     const signal = this.#launching.signal;
     const { runtime_directory: runtimeDirectory, host_port: hostPort = HOST_PORT } = this.#record;
     const channel = this.#bootChannel;
     const bootToken = channel === undefined ? undefined : this.#parts.newBootToken();
-    const own = bootToken === undefined ? [] : [
-      { name: BOOT_TOKEN_CREDENTIAL, value: bootToken },
-      { name: HOST_PORT_CREDENTIAL, value: new Secret(Buffer.from(String(hostPort))) },
-    ];
+    const own = bootToken === undefined ? [] : ownCredentials(bootToken, hostPort);
     const items = encodeBootItems(channel, [...own, ...request.credentials], request.oemStrings);
     const spec = this.#spec(request, items);
     const values = items.map(({ value }) => value);
@@ -234,27 +204,14 @@ export class Machine {
   }
 
   #spec(request: LaunchRequest, items: readonly BootItem[]): VmSpec {
-    const { guest_cid: guestCid, host_port: hostPort, runtime_directory } = this.#record;
+    const { hostname: name, guest_cid: guestCid, host_port: hostPort, runtime_directory } = this.#record;
+    const { cpus, ramBytes, vmm, volumes, shares = [], interfaces, balloon, watchdog = false } = request;
     const { accelerator, tscKhz } = this.#parts;
-    return {
-      name: this.hostname,
-      cpus: request.cpus,
-      ramBytes: request.ramBytes,
-      kernel: chooseKernel(request.vmm, request.ramBytes, items, request),
-      ...(request.initrd === undefined ? {} : { initrd: request.initrd }),
-      cmdline: `slicer.hostname=${this.hostname} ${request.cmdline}`,
-      volumes: request.volumes,
-      shares: request.shares ?? [],
-      interfaces: request.interfaces,
-      ...(request.balloon === undefined ? {} : { balloon: request.balloon }),
-      watchdog: request.watchdog ?? false,
-      accelerator,
-      ...(tscKhz === undefined ? {} : { tscKhz }),
-      guestCid,
+    return vmSpec({
+      name, cpus, ramBytes, vmm, boot: request, volumes, shares, interfaces, balloon, watchdog, accelerator, tscKhz, guestCid, items,
       vsock: hostPort === undefined ? { kind: 'vhost-device-vsock' } : { kind: 'kernel', hostPort },
       sockets: socketsIn(runtime_directory),
-      bootSlots: items.map(bootSlotOf),
-    };
+    });
   }
 
   #takeControl(control: VmmControl): void {
@@ -336,10 +293,4 @@ export class Machine {
     this.#queue = result.catch(() => undefined);
     return result;
   }
-}
-
-async function checkReadable(path: string, what: string): Promise<void> {
-  await access(path, constants.R_OK).catch((error: NodeJS.ErrnoException) => {
-    throw fail('missing_part', `the ${what} ${path} can't be read: ${error.code}`);
-  });
 }

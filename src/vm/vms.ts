@@ -5,12 +5,13 @@ import { resolve, join } from 'node:path';
 import type { GuestArch } from '../delivery/hypervisor.ts';
 import { fail, type SlicerError } from '../errors/slicer-error.ts';
 import type { Accelerator } from '../vmm/contract.ts';
-import { GUEST_CID_MAX, GUEST_CID_MIN } from '../wire/ports.ts';
 import { readConsole } from './console-log.ts';
 import type { AttachRequest, AttachedVm, LaunchedVm, LaunchHooks, LaunchRequest, Vm, Vms } from './contract.ts';
+import { drawCid, drawHostPort } from './drawn-address.ts';
 import { newBootToken } from './guest-material.ts';
 import { compareHostnames, isHostname, nextHostname } from './hostname.ts';
-import { Machine, type MachineParts } from './machine.ts';
+import { Machine } from './machine.ts';
+import type { MachineParts } from './machine-parts.ts';
 import { readBootId } from './process-table.ts';
 import type { VmPrograms } from './programs.ts';
 import type { AttachedRecord, LaunchedRecord } from './record.ts';
@@ -43,10 +44,6 @@ export interface VmsOptions {
 const MIB = 1024 * 1024;
 const CPUS_MAX = 255;
 const START_LIMIT_MS = 60_000;
-
-/** Of three digits, so that what a plan reserves for it is exact; only a privileged process can have them. */
-const KERNEL_HOST_PORT_MIN = 102;
-const KERNEL_HOST_PORT_MAX = 999;
 
 /** Resolves when every VM on disk is adopted or cleared. Throws no_memory_file_system. */
 export async function openVms(options: VmsOptions): Promise<Vms> {
@@ -122,6 +119,7 @@ class OpenVms implements Vms {
     checkSize(hostname, request);
     const runtimeDirectory = join(this.#runtimeDirectory, hostname);
     checkSocketPaths(hostname, runtimeDirectory);
+    const machines = [...this.#machines.values()];
     // From here on the name is taken: nothing was awaited since it was checked.
     const machine = this.#add({
       version: 1,
@@ -139,8 +137,8 @@ class OpenVms implements Vms {
       credentials: request.credentials.map(({ name, secret }) => ({ name, secret })),
       live_credentials: request.liveCredentials.map(({ name, secret, trimNewline }) => ({ name, secret, trim_newline: trimNewline })),
       userdata: { state: request.userdata === undefined ? 'none' : 'waiting' },
-      guest_cid: request.guestCid ?? this.#freeCid(),
-      ...(this.#options.kernelVsock && request.vmm.hypervisor === 'qemu' ? { host_port: this.#freeHostPort() } : {}),
+      guest_cid: request.guestCid ?? drawCid(this.#options.randomBytes, new Set(machines.map(({ guestCid }) => guestCid))),
+      ...(this.#options.kernelVsock && request.vmm.hypervisor === 'qemu' ? { host_port: drawHostPort(this.#options.randomBytes, new Set(machines.flatMap(({ hostPort }) => hostPort ?? []))) } : {}),
       runtime_directory: runtimeDirectory,
       boot_id: this.#parts.bootId,
       processes: [],
@@ -259,26 +257,6 @@ class OpenVms implements Vms {
 
   #refuseWhenClosing(): void {
     if (this.#closing) throw fail('shutting_down', 'slicer is shutting down and starts no more VMs');
-  }
-
-  /** Any number will do as long as no other VM of this machine has it: 2^32 of them, drawn at random. */
-  #freeCid(): number {
-    const taken = new Set([...this.#machines.values()].map(({ guestCid }) => guestCid));
-    for (;;) {
-      const drawn = Buffer.from(this.#options.randomBytes(4)).readUInt32LE();
-      if (drawn >= GUEST_CID_MIN && drawn <= GUEST_CID_MAX && !taken.has(drawn)) return drawn;
-    }
-  }
-
-  /** Drawn at random, since other daemons of this machine have some too. A relay that finds its port taken fails the launch. */
-  #freeHostPort(): number {
-    const taken = new Set([...this.#machines.values()].map(({ hostPort }) => hostPort));
-    const count = KERNEL_HOST_PORT_MAX - KERNEL_HOST_PORT_MIN + 1;
-    if (taken.size > count / 2) throw fail('launch_failed', `more than ${count / 2} VMs of this daemon have a port of the kernel's VSOCK`);
-    for (;;) {
-      const drawn = KERNEL_HOST_PORT_MIN + Buffer.from(this.#options.randomBytes(4)).readUInt32LE() % count;
-      if (!taken.has(drawn)) return drawn;
-    }
   }
 }
 
