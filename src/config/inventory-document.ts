@@ -2,7 +2,8 @@
 // where it is: at a line and column, or for Nix, whose data has none, at an attribute.
 import { resolve } from 'node:path';
 import { fail, throwIfAny, type Problem } from '../errors/slicer-error.ts';
-import { readDocument, type Issue } from './document.ts';
+import type { Issue } from './document.ts';
+import { readDocument } from './yaml-document.ts';
 import { describeFailure, diskFiles } from './named-files.ts';
 import { evaluateNix } from './nix-evaluation.ts';
 import { pathText, problemAt, problemsOf } from './problems.ts';

@@ -12,7 +12,7 @@ import { describeUnknownInventoryKey, inventorySchema, machinesOf, PART_NAME_RUL
 import { readSettings } from './inventory-settings.ts';
 import type { Inventory } from './inventory.ts';
 import { issuesOf } from './problems.ts';
-import { resolveRunFile } from './run-file-load.ts';
+import { resolveRunFile } from './run-file-resolve.ts';
 import { DEFAULT_VARS_DIR } from './var-path.ts';
 
 export interface InventorySource extends InventoryFile {

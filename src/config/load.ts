@@ -3,7 +3,7 @@
 import { resolve } from 'node:path';
 import { fail, throwIfAny } from '../errors/slicer-error.ts';
 import type { Config } from './config.ts';
-import { readDocument } from './document.ts';
+import { readDocument } from './yaml-document.ts';
 import { describeUnknownKey } from './keys.ts';
 import { describeFailure, diskFiles, readNamedFiles, type ConfigFiles } from './named-files.ts';
 import { issuesOf, problemAt, problemsOf } from './problems.ts';

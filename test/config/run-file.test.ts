@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { loadRunFile, parseRunFile } from '../../src/config/run-file-load.ts';
+import { loadRunFile } from '../../src/config/run-file-load.ts';
+import { parseRunFile } from '../../src/config/run-file-parse.ts';
 import type { RunFile } from '../../src/config/run-file.ts';
 import { SlicerError } from '../../src/errors/slicer-error.ts';
 
@@ -182,19 +183,29 @@ test('what may be a value in the wrong place is not repeated', () => {
   }
 });
 
-test('a file on disk is read, and one that is not there is not found', () => {
+test('a file on disk is read, and one that is not there is not found', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'slicer-run-file-'));
   try {
     writeFileSync(join(directory, 'vm.json'), '{"name": "a", "kernel": "k"}');
-    assert.equal((loadRunFile('vm.json', directory).boot as { kernel: string }).kernel, join(directory, 'k'));
-    assert.throws(() => loadRunFile('other.json', directory), { code: 'not_found' });
+    assert.equal(((await loadRunFile('vm.json', directory)).boot as { kernel: string }).kernel, join(directory, 'k'));
+    await assert.rejects(loadRunFile('other.json', directory), { code: 'not_found' });
   } finally {
     rmSync(directory, { recursive: true });
   }
 });
 
-test('the Debian image takes 128 MiB', () => {
-  const load = (mem: number) => () => parse(`name: db\nimage: debian\nmem: ${mem}\n`);
-  assert.throws(load(127), /vm\.yaml:3:6: mem: expected 128 \(MiB\) or more, which image: debian needs, got 127/);
-  assert.doesNotThrow(load(128));
+test('a file that a program wrote is read as one that a person wrote, and its problems have their places', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'slicer-run-file-'));
+  try {
+    const data = { name: 'a', kernel: 'k', vcpu: 2, runtimeSecrets: { key: { secretPath: 's', deliver: 'both' } } };
+    writeFileSync(join(directory, 'compact.json'), `${JSON.stringify(data)}\n`);
+    writeFileSync(join(directory, 'pretty.json'), JSON.stringify(data, undefined, 2));
+    assert.deepEqual(await loadRunFile('compact.json', directory), await loadRunFile('pretty.json', directory));
+    writeFileSync(join(directory, 'wrong.json'), '{"name":"a","kernel":"k","vcpu":"two"}');
+    await assert.rejects(loadRunFile('wrong.json', directory), /wrong\.json:1:33: vcpu: /);
+    writeFileSync(join(directory, 'twice.json'), '{"name":"a","kernel":"k","vcpu":1,"vcpu":2}');
+    await assert.rejects(loadRunFile('twice.json', directory), /twice\.json:1:35: the key is there twice/);
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
 });

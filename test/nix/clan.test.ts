@@ -1,7 +1,7 @@
 // The clan service, by the two examples of instances that its documentation has.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseRunFile } from '../../src/config/run-file-load.ts';
+import { parseRunFile } from '../../src/config/run-file-parse.ts';
 import { CLAN, NIX, nixStore, type Host } from './nix-instantiate.ts';
 
 const nix = nixStore();

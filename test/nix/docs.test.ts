@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { parseRunFile } from '../../src/config/run-file-load.ts';
+import { parseRunFile } from '../../src/config/run-file-parse.ts';
 import { CLAN, NIX, nixStore, type Host } from './nix-instantiate.ts';
 
 const nix = nixStore();

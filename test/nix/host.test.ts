@@ -1,7 +1,7 @@
 // VMs of a NixOS host: the file for `slicer run` and the unit that options become.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseRunFile } from '../../src/config/run-file-load.ts';
+import { parseRunFile } from '../../src/config/run-file-parse.ts';
 import { runFileSchema } from '../../src/config/run-file-schema.ts';
 import { NIX, nixStore, type Host } from './nix-instantiate.ts';
 

@@ -1,7 +1,7 @@
 // VMs of microvm.nix: what `slicer run` is told of them, and the drop-in of their service, on every hypervisor.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseRunFile } from '../../src/config/run-file-load.ts';
+import { parseRunFile } from '../../src/config/run-file-parse.ts';
 import type { RunFile } from '../../src/config/run-file.ts';
 import { MICROVM_NIX, NIX, nixStore, type Host } from './nix-instantiate.ts';
 

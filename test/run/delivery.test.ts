@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseRunFile } from '../../src/config/run-file-load.ts';
+import { parseRunFile } from '../../src/config/run-file-parse.ts';
 import type { RunFile } from '../../src/config/run-file.ts';
 import type { BootItem } from '../../src/delivery/boot-items.ts';
 import { planDelivery } from '../../src/delivery/plan.ts';

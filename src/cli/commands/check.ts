@@ -37,7 +37,7 @@ export function configure(command: Command, context: Context): void {
         return checkInventory(inventory, await inventoryOf(inventory, flags, context), json === true, context);
       }
       const file = given ?? 'slicer.yaml';
-      if (isRunFile(file)) return checkRun(file, json === true, context);
+      if (await isRunFile(file)) return checkRun(file, json === true, context);
       const config = loadConfig(file);
       for (const name of IMAGE_NAMES) {
         if (config.hostGroups.some(({ image }) => image.kind === name)) await warnOfMissingImage(context, name);
@@ -56,7 +56,7 @@ export function configure(command: Command, context: Context): void {
 }
 
 async function checkRun(path: string, json: boolean, context: Context): Promise<void> {
-  const file = loadRunFile(path);
+  const file = await loadRunFile(path);
   const subject = await runSubject(file, context.env);
   for (const fact of subject.warnings) warn(context, fact);
   throwIfAny(subject.plan.problems);
