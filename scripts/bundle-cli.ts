@@ -4,7 +4,7 @@
 import { basename, join } from 'node:path';
 import { build, type BuildOptions, type Plugin } from 'esbuild';
 
-const APART = ['attach', 'check', 'explain', 'image-build', 'new', 'render', 'run', 'up', 'vars-check', 'vars-generate', 'vars-get', 'vars-list', 'vars-set'];
+const APART = ['attach', 'check', 'completion', 'explain', 'image-build', 'new', 'render', 'run', 'up', 'vars-check', 'vars-generate', 'vars-get', 'vars-list', 'vars-set'];
 
 /** Paths are relative to `root`, the checkout, but for `outDir`. */
 export async function bundleCli(root: string, outDir: string, gitCommit: string): Promise<void> {
@@ -26,20 +26,22 @@ export async function bundleCli(root: string, outDir: string, gitCommit: string)
   };
   const apart = APART.map((name) => `src/cli/commands/${name}.ts`);
   await Promise.all([
-    build({ ...options, entryPoints: { slicer: 'src/cli/main.ts' }, outdir: outDir, plugins: [keepApart, leaveOutChildProcess] }),
-    build({ ...options, entryPoints: apart, outdir: join(outDir, 'commands') }),
+    build({ ...options, entryPoints: { slicer: 'src/cli/main.ts' }, outdir: outDir, plugins: [keepApart('./commands'), leaveOutChildProcess] }),
+    // Completion is made of all commands, and so refers to them.
+    build({ ...options, entryPoints: apart, outdir: join(outDir, 'commands'), plugins: [keepApart('.')] }),
   ]);
 }
 
-const keepApart: Plugin = {
+/** `directory`: where the others are, as the file that loads them sees it. */
+const keepApart = (directory: string): Plugin => ({
   name: 'keep apart',
   setup({ onResolve }) {
     onResolve({ filter: /^\.\/commands\/.*\.ts$/ }, ({ path }) => {
       const name = basename(path, '.ts');
-      return APART.includes(name) ? { path: `./commands/${name}.cjs`, external: true } : undefined;
+      return APART.includes(name) ? { path: `${directory}/${name}.cjs`, external: true } : undefined;
     });
   },
-};
+});
 
 // commander loads it to start subcommands that are programs of their own. There are none, and loading it
 // takes a tenth of the time of a short command.
