@@ -7,7 +7,7 @@ import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import { isIP } from 'node:net';
 import { toErrorBody } from '../api/error-body.ts';
 import { problemsOf } from '../api/problems.ts';
-import { fail, SlicerError, type Problem } from '../errors/slicer-error.ts';
+import { fail, SlicerError, throwIfAny, type Problem } from '../errors/slicer-error.ts';
 import { errorFields, type Log } from './log.ts';
 import { readJsonBody } from './request-body.ts';
 
@@ -20,6 +20,9 @@ export type Bindings = HttpBindings & {
 
 /** How long a client may go on sending after it was refused. */
 const LINGER_MS = 2_000;
+
+/** Of a request whose every part is wrong: the answer stays small enough to read. */
+const MAX_PROBLEMS = 20;
 
 type ApiContext = Context<{ Bindings: Bindings }>;
 
@@ -125,8 +128,10 @@ async function parse<Route extends RouteConfig>(route: Route, context: ApiContex
     if (json === undefined && body?.required !== true) json = {};
     json = await parsed(jsonBody.schema, json);
   }
-  const [first, ...rest] = problems;
-  if (first !== undefined) throw new SlicerError([first, ...rest]);
+  const untold = problems.length - MAX_PROBLEMS;
+  throwIfAny(untold <= 0 ? problems : [
+    ...problems.slice(0, MAX_PROBLEMS), { code: 'invalid_request', message: `${untold} more of the kind` },
+  ]);
   return { ...input, body: json, context } as unknown as Input<Route>;
 }
 
@@ -160,4 +165,4 @@ function hasForeignHost({ headers, socket }: HttpBindings['incoming']): boolean 
   return socket.remoteAddress !== undefined && name.toLowerCase() !== 'localhost' && isIP(name) === 0;
 }
 
-const patternOf = (path: string): RegExp => new RegExp(`^${path.replace(/:[^/]+/g, '[^/]+')}$`);
+const patternOf = (path: string): RegExp => new RegExp(`^${path.replaceAll('.', '\\.').replace(/:[^/]+/g, '[^/]+')}$`);

@@ -30,13 +30,13 @@ test('a token file that others can read, or that holds no token, is refused', as
   assert.equal(await loadToken(file, () => ''), 'a-user-made-this-token');
   chmodSync(file, 0o640);
   await assert.rejects(loadToken(file, () => ''), { code: 'store_not_private' });
+});
 
 test('a token file that another user put there is refused', { skip: process.geteuid?.() !== 0 && 'needs root, to give a file away' }, async (t) => {
   const file = join(directoryFor(t), 'token');
   writeFileSync(file, 'a-user-made-this-token\n', { mode: 0o600 });
   chownSync(file, 1000, 1000);
   await assert.rejects(loadToken(file, () => ''), { code: 'store_not_private', message: /belongs to user 1000/ });
-});
 });
 
 for (const { method, path } of Object.values(routes).filter(({ path }) => path !== '/healthz')) {
@@ -111,6 +111,15 @@ test('what is no resource is 404, another method 405 with those that are possibl
   const { status, headers, body } = await api('PUT', '/secrets/a');
   assert.deepEqual([status, headers['allow'], body.code], [405, 'PATCH, DELETE', 'method_not_allowed']);
   assert.equal((await api('POST', '/vm/x/logs')).headers['allow'], 'GET, HEAD');
+  assert.equal((await api('GET', '/openapiXjson')).status, 404);
+});
+
+test('a request whose every part is wrong is answered in a few lines', async (t) => {
+  const { api } = await bench(t);
+  const { status, body } = await api('POST', '/hostgroup/web/nodes', { secrets: Array.from({ length: 50_000 }, (_, index) => `not/a name ${index}`) });
+  assert.deepEqual([status, body.code], [400, 'invalid_name']);
+  assert.ok(JSON.stringify(body).length < 16 * 1024, String(JSON.stringify(body).length));
+  assert.match(JSON.stringify(body), /49980 more of the kind/);
 });
 
 test('HEAD answers as GET does, without the body', async (t) => {
