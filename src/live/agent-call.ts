@@ -1,17 +1,18 @@
 // One call to the agent in a guest, over a connection on which both sides proved the session key.
 import { fail } from '../errors/slicer-error.ts';
-import { parseAnswer, type AgentConnection, type AgentRequest, type AgentResponse } from './agent-connection.ts';
+import { parseAnswer, type AgentRequest, type AgentResponse } from './agent-connection.ts';
 import { agentProtocol, late } from './agent-dial.ts';
 import type { AgentCall } from './contract.ts';
 import { withDeadline } from './deadline.ts';
 import { execSession } from './exec-session.ts';
 import { health } from './guest-messages.ts';
 import type { LiveLimits } from './limits.ts';
+import type { ProvenConnection } from './session-keeper.ts';
 
-export function agentCall(connection: AgentConnection, authorization: string, limits: LiveLimits): AgentCall {
+export function agentCall({ connection, authorization, taken }: ProvenConnection, limits: LiveLimits): AgentCall {
   const headers = { Authorization: authorization };
   const ask = (request: Omit<AgentRequest, 'headers' | 'signal'>): Promise<AgentResponse> =>
-    withDeadline(limits.answerMs, late, [], (signal) => connection.request({ ...request, headers, signal }));
+    withDeadline(limits.answerMs, late, [], (signal) => connection.request({ ...request, headers, signal })).finally(taken);
   return {
     async health() {
       const { status, body } = await ask({ method: 'GET', target: '/v1/health' });

@@ -65,7 +65,8 @@ export interface LiveVm {
   onStatus(listener: () => void): () => void;
   /**
    * A connection to the agent on which both sides proved the session key; the caller sends one call on
-   * it. Throws agent_not_ready (no session, and none within seconds), agent_unreachable, agent_protocol.
+   * it. Throws agent_not_ready (no session, and none within seconds), agent_unreachable, agent_protocol,
+   * too_many_requests.
    */
   call(signal: AbortSignal): Promise<AgentCall>;
   /**

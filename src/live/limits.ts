@@ -27,6 +27,12 @@ export interface LiveLimits {
   readonly sessionMs: number;
   /** From the dial of a guest until both sides have proved their key. */
   readonly handshakeMs: number;
+  /** Dials of calls on which the agent has not taken the proof yet: it bears eight, and closes what comes on top. */
+  readonly unprovenCallsMax: number;
+  /** How long a call waits while so many others are dialled. */
+  readonly turnMs: number;
+  /** Calls at once, running commands among them: the agent bears 64 connections. */
+  readonly callsMax: number;
   /** From a call on a proved connection until its answer; a running command has no limit. */
   readonly answerMs: number;
   /** Bytes of a command's output that wait for whoever reads them. */
@@ -51,6 +57,9 @@ export const LIVE_LIMITS: LiveLimits = {
   responseBytesPerSecond: 16 * 1024,
   sessionMs: 5_000,
   handshakeMs: 5_000,
+  unprovenCallsMax: 4,
+  turnMs: 20_000,
+  callsMax: 48,
   answerMs: 10_000,
   outputBacklogBytes: 256 * 1024,
   connections: { burst: 128, perSecond: 64 },

@@ -17,11 +17,14 @@ import { respondEmpty, respondError, respondTooMany } from './response.ts';
 import { scopeOf, type Scope } from './scope.ts';
 import type { SecretSource, SourceSnapshot } from './secret-source.ts';
 import { SecretsRoute } from './secrets-route.ts';
-import { notReady, SessionKeeper, wasReset } from './session-keeper.ts';
+import { notReady, SessionKeeper, wasReset, type ProvenConnection } from './session-keeper.ts';
 import { listenPrivately } from './socket-listener.ts';
 import { TokenBucket } from './token-bucket.ts';
 import { UserdataRoute } from './userdata-route.ts';
 import { viewOf, type View } from './view.ts';
+
+const tooManyCalls = (hostname: string, max: number): SlicerError =>
+  fail('too_many_requests', `vm "${hostname}" has ${max} calls at once, of which most are commands that run; it can have no more`, 'wait until one has ended');
 
 /** How long after its last poll was answered an agent counts as connected: it applies what it got. */
 const BETWEEN_POLLS_MS = 10_000;
@@ -51,6 +54,8 @@ class LiveVmServer implements LiveVm {
   readonly #listeners = new Set<() => void>();
   /** Connections of calls. */
   readonly #calls = new Set<AgentConnection>();
+  /** Calls that have no connection yet. */
+  #callsWaiting = 0;
   readonly #stopListening: () => void;
   readonly #scope: Scope;
   #view: View;
@@ -128,15 +133,26 @@ class LiveVmServer implements LiveVm {
 
   async call(signal: AbortSignal): Promise<AgentCall> {
     const { limits } = this.#dependencies;
+    if (this.#calls.size + this.#callsWaiting >= limits.callsMax) throw tooManyCalls(this.#options.hostname, limits.callsMax);
+    this.#callsWaiting += 1;
+    try {
+      const proven = await this.#prove(signal);
+      this.#calls.add(proven.connection);
+      proven.connection.onceEnded(() => this.#calls.delete(proven.connection));
+      return agentCall(proven, limits);
+    } finally {
+      this.#callsWaiting -= 1;
+    }
+  }
+
+  async #prove(signal: AbortSignal): Promise<ProvenConnection> {
+    const { limits } = this.#dependencies;
     // An agent that has gone, as in a shutdown, is not dialled: see guestReset, which may come too late for that.
     const isThere = (): boolean => this.#session.key !== undefined && !this.#guest.connections.hasAgentLeft;
     if (!isThere()) {
       await withDeadline(limits.sessionMs, notReady, [signal], (inTime) => this.#until(isThere, inTime));
     }
-    const { connection, authorization } = await this.#session.prove(signal);
-    this.#calls.add(connection);
-    connection.onceEnded(() => this.#calls.delete(connection));
-    return agentCall(connection, authorization, limits);
+    return this.#session.prove(signal);
   }
 
   guestReset(): void {

@@ -9,6 +9,7 @@ import { withDeadline } from './deadline.ts';
 import { authorizeCall, offerSession } from './handshake.ts';
 import type { LiveLimits } from './limits.ts';
 import { TokenBucket } from './token-bucket.ts';
+import { Turns } from './turns.ts';
 
 export interface SessionKeeperParts {
   readonly vsockPath: string;
@@ -24,13 +25,26 @@ export interface SessionKeeperParts {
 export const notReady = (): SlicerError =>
   fail('agent_not_ready', 'the agent in the guest has no session yet', 'slicer vm logs NAME shows how far the guest has booted');
 
+const tooManyDials = (): SlicerError =>
+  fail('too_many_requests', 'too many calls to the agent in the guest are being made, and none gets on', 'try again in a second');
+
 export const wasReset = (): SlicerError => unreachable('the guest was reset');
+
+/** A connection on which both sides proved the session key. */
+export interface ProvenConnection {
+  readonly connection: AgentConnection;
+  /** The header that goes with the one call on it. */
+  readonly authorization: string;
+  /** To be called when the agent has answered the call: then it has seen the proof. */
+  readonly taken: () => void;
+}
 
 export class SessionKeeper {
   readonly #parts: SessionKeeperParts;
   readonly #rate: TokenBucket;
   readonly #closing = new AbortController();
   readonly #sockets: AgentSockets;
+  readonly #turns: Turns;
   /** Ends what was under way when the guest is reset. */
   #untilReset = new AbortController();
   #key: string | undefined;
@@ -44,6 +58,7 @@ export class SessionKeeper {
     this.#parts = parts;
     this.#rate = new TokenBucket(parts.limits.hellos, parts.monotonicMs);
     this.#sockets = new AgentSockets(parts.vsockPath);
+    this.#turns = new Turns(parts.limits.unprovenCallsMax);
   }
 
   get key(): string | undefined {
@@ -78,22 +93,28 @@ export class SessionKeeper {
   }
 
   /**
-   * A connection on which both sides proved the session key, and the header that goes with the call.
-   * Throws agent_not_ready, agent_unreachable, agent_protocol, or the signal's reason.
+   * Throws agent_not_ready, agent_unreachable, agent_protocol, too_many_requests, or the signal's reason.
    */
-  async prove(signal: AbortSignal): Promise<{ connection: AgentConnection; authorization: string }> {
-    const key = this.#key;
-    if (key === undefined) throw notReady();
-    return this.#inTime([signal], async (inTime) => {
-      const connection = await AgentConnection.dial(this.#sockets, inTime);
-      try {
-        const authorization = await authorizeCall(connection, key, this.#parts.randomHex, inTime);
-        return { connection, authorization };
-      } catch (error) {
-        connection.close();
-        throw error;
-      }
-    });
+  async prove(signal: AbortSignal): Promise<ProvenConnection> {
+    const taken = await this.#inTime([signal], (inTime) => this.#turns.take(inTime), this.#parts.limits.turnMs, tooManyDials);
+    try {
+      const key = this.#key;
+      if (key === undefined) throw notReady();
+      return await this.#inTime([signal], async (inTime) => {
+        const connection = await AgentConnection.dial(this.#sockets, inTime);
+        connection.onceEnded(taken);
+        try {
+          const authorization = await authorizeCall(connection, key, this.#parts.randomHex, inTime);
+          return { connection, authorization, taken };
+        } catch (error) {
+          connection.close();
+          throw error;
+        }
+      });
+    } catch (error) {
+      taken();
+      throw error;
+    }
   }
 
   /** The session ended with the guest's memory; the guest's next hello begins another. */
@@ -141,7 +162,9 @@ export class SessionKeeper {
     });
   }
 
-  #inTime<T>(parents: readonly AbortSignal[], work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    return withDeadline(this.#parts.limits.handshakeMs, late, [...parents, this.#closing.signal, this.#untilReset.signal], work);
+  #inTime<T>(
+    parents: readonly AbortSignal[], work: (signal: AbortSignal) => Promise<T>, timeMs = this.#parts.limits.handshakeMs, isLate = late,
+  ): Promise<T> {
+    return withDeadline(timeMs, isLate, [...parents, this.#closing.signal, this.#untilReset.signal], work);
   }
 }

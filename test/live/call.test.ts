@@ -99,6 +99,67 @@ test('health that is not health breaks the protocol, and its text is cleaned', a
   }
 });
 
+test('calls in the same moment are dialled four at a time, and each is answered', async (t) => {
+  const { agent, vm, device } = await bench(t);
+  await agent.establish();
+  const serve = device.agent as NonNullable<typeof device.agent>;
+  let strangers = 0;
+  let most = 0;
+  device.agent = (socket, first) => {
+    strangers += 1;
+    most = Math.max(most, strangers);
+    let isStranger = true;
+    const admit = (): void => {
+      if (isStranger) strangers -= 1;
+      isStranger = false;
+    };
+    socket.on('data', (chunk) => {
+      if (chunk.includes('Slicer-Proof')) admit();
+    });
+    socket.on('close', admit);
+    serve(socket, first);
+  };
+  const answers = await Promise.all(Array.from({ length: 30 }, async () => {
+    const call = await vm.call(never);
+    try {
+      return await call.health();
+    } finally {
+      call.close();
+    }
+  }));
+  assert.deepEqual(answers, answers.map(() => agent.health));
+  assert.equal(most, 4);
+});
+
+test('a call that waits for its turn can be given up, and waits not for ever', async (t) => {
+  const set = await bench(t, { limits: { unprovenCallsMax: 1, turnMs: 50 } });
+  await set.agent.establish();
+  const first = await set.vm.call(never);
+  const given = new AbortController();
+  const abandoned = set.vm.call(given.signal);
+  given.abort(new Error('given up'));
+  await assert.rejects(abandoned, /given up/);
+  await assert.rejects(set.vm.call(never), { code: 'too_many_requests' });
+  first.close();
+  const next = await set.vm.call(never);
+  assert.deepEqual(await next.health(), set.agent.health);
+});
+
+test('more calls than the agent bears are refused, and those that run go on', async (t) => {
+  const set = await bench(t, { limits: { callsMax: 3 } });
+  await set.agent.establish();
+  const calls = [];
+  for (let count = 0; count < 3; count += 1) {
+    const call = await set.vm.call(never);
+    await call.health();
+    calls.push(call);
+  }
+  await assert.rejects(set.vm.call(never), { code: 'too_many_requests', message: /"web-1" has 3 calls at once/ });
+  calls[0]?.close();
+  const next = await set.vm.call(never);
+  assert.deepEqual(await next.health(), set.agent.health);
+});
+
 async function exec({ agent, vm }: Bench, run: Bench['agent']['runCommand'], asked = request) {
   await agent.establish();
   agent.runCommand = run;

@@ -86,8 +86,17 @@ test('a VM that is not there is an error that says so', { skip }, async () => {
 test('ten commands at once each get their own output and exit code', { skip }, async () => {
   const results = await Promise.all(Array.from({ length: 10 }, (_, number) =>
     fixture.slicer.run(['vm', 'exec', 'vm-1', '--shell', '--', `cat; exit ${number}`], { stdin: `input ${number}` })));
-  assert.deepEqual(results.map(({ stdout, exitCode }) => [stdout, exitCode]),
-    Array.from({ length: 10 }, (_, number) => [`input ${number}`, number]));
+  assert.deepEqual(results.map(outcome),
+    Array.from({ length: 10 }, (_, number) => ({ exitCode: number, stdout: `input ${number}`, stderr: '' })));
+});
+
+test('forty commands that are asked for in the same moment all run', { skip }, async () => {
+  // Requests of one process: forty of the CLI are never this close to one another.
+  const results = await Promise.all(Array.from({ length: 40 }, (_, number) =>
+    fixture.slicer.api('POST', `/vm/vm-1/exec?buffered=true&cmd=echo&args=${number}`)));
+  assert.deepEqual(results, Array.from({ length: 40 }, (_, number) => ({
+    status: 200, body: { stdout: `${number}\n`, stderr: '', exit_code: 0 },
+  })));
 });
 
 test('output that arrives while the command runs is passed on at once', { skip }, async () => {
