@@ -59,11 +59,20 @@ export interface ApiConfig {
   };
 }
 
+export interface AuditConfig {
+  readonly path: string;
+  /** The file is rotated before it is larger, at least 64 KiB. */
+  readonly maxBytes: number;
+  /** Rotated files that stay besides it. */
+  readonly keep: number;
+}
+
 export interface Config {
   /** In the order of the file; names are unique. A file has at least one. */
   readonly hostGroups: readonly HostGroup[];
   readonly secretsDir: string;
   readonly api: ApiConfig;
+  readonly audit: AuditConfig;
 }
 
 /** Whether its VMs can start with Slicer's kernel whose initramfs lies low: one of the user's own may be any size. */

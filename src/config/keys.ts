@@ -10,7 +10,7 @@ interface KeyTable {
 
 const TOP: KeyTable = { place: 'the top', keys: ['config'] };
 const CONFIG: KeyTable = {
-  place: 'config', keys: ['host_groups', 'image', 'kernel_file', 'hypervisor', 'secrets_dir', 'api'],
+  place: 'config', keys: ['host_groups', 'image', 'kernel_file', 'hypervisor', 'secrets_dir', 'api', 'audit'],
 };
 const GROUP: KeyTable = {
   place: 'a host group',
@@ -22,7 +22,8 @@ const GROUP: KeyTable = {
 const CREDENTIAL: KeyTable = { place: 'a credential', keys: ['name', 'secret', 'trimNewline', 'allowEmpty', 'allowReserved', 'deliver'] };
 const API: KeyTable = { place: 'config.api', keys: ['port', 'bind_address', 'socket_group', 'auth'] };
 const AUTH: KeyTable = { place: 'config.api.auth', keys: ['enabled', 'token_file'] };
-const TABLES = [TOP, CONFIG, GROUP, API, AUTH];
+const AUDIT: KeyTable = { place: 'config.audit', keys: ['path', 'max_size', 'keep'] };
+const TABLES = [TOP, CONFIG, GROUP, API, AUTH, AUDIT];
 
 /** Keys of public Slicer's configuration, of host groups or above them. */
 const UNSUPPORTED: readonly string[] = [
@@ -46,7 +47,7 @@ function tableOf(path: Path): KeyTable {
   if (path.length === 0) return TOP;
   if (path[1] === 'host_groups') return path[3] === 'credentials' ? CREDENTIAL : GROUP;
   if (path[1] === 'api') return path[2] === 'auth' ? AUTH : API;
-  return CONFIG;
+  return path[1] === 'audit' ? AUDIT : CONFIG;
 }
 
 /** The one of `keys` that somebody may have meant. */

@@ -35,7 +35,7 @@ export function loadConfig(file: string, directory: string = process.cwd()): Con
 }
 
 /** What holds where there is no file, for VMs that an inventory declares: no host groups, and the defaults. */
-export const configWithoutGroups = (directory: string = process.cwd()): Config => resolveConfig({ host_groups: [], api: undefined }, directory, new Map());
+export const configWithoutGroups = (directory: string = process.cwd()): Config => resolveConfig({ host_groups: [], api: undefined, audit: undefined }, directory, new Map());
 
 /** Throws invalid_config. */
 export function parseConfig(text: string, source: ConfigSource): Config {

@@ -1,15 +1,19 @@
 // From what the file says to what it means: defaults, bytes, absolute paths.
 import type { CredentialWish } from '../delivery/credential.ts';
 import { parseBindAddress, type BindAddress } from './address.ts';
-import type { ApiConfig, Config, HostGroup } from './config.ts';
+import type { ApiConfig, AuditConfig, Config, HostGroup } from './config.ts';
 import { absolutePath, isImageName } from './named-files.ts';
-import type { RawApi, RawConfig, RawGroup } from './schema.ts';
+import type { RawApi, RawAudit, RawConfig, RawGroup } from './schema.ts';
 import { MIB } from './values.ts';
 
 export const DEFAULT_SOCKET = './slicer.sock';
 const DEFAULT_PORT = 8080;
 const DEFAULT_TOKEN_FILE = '/var/lib/slicer/auth/token';
 const DEFAULT_SECRETS_DIR = './.secrets';
+/** Beside the records of VMs, in a directory that is the daemon's alone. */
+const DEFAULT_AUDIT_PATH = './.slicer/audit.log';
+const DEFAULT_AUDIT_MAX_BYTES = 64 * MIB;
+const DEFAULT_AUDIT_KEEP = 3;
 
 /** `userdata`: the scripts read from files, by the index of the host group. */
 export function resolveConfig(raw: RawConfig, directory: string, userdata: ReadonlyMap<number, string>): Config {
@@ -17,6 +21,7 @@ export function resolveConfig(raw: RawConfig, directory: string, userdata: Reado
     hostGroups: raw.host_groups.map((group, index) => resolveGroup(raw, group, userdata.get(index) ?? group.userdata, directory)),
     secretsDir: absolutePath(raw.secrets_dir ?? DEFAULT_SECRETS_DIR, directory),
     api: resolveApi(raw.api ?? { auth: undefined }, directory),
+    audit: resolveAudit(raw.audit ?? {}, directory),
   };
 }
 
@@ -62,6 +67,14 @@ function resolveApi(api: RawApi, directory: string): ApiConfig {
       group: api.socket_group === undefined ? undefined : String(api.socket_group),
     },
     auth,
+  };
+}
+
+function resolveAudit({ path, max_size: maxBytes, keep }: RawAudit, directory: string): AuditConfig {
+  return {
+    path: absolutePath(path ?? DEFAULT_AUDIT_PATH, directory),
+    maxBytes: maxBytes ?? DEFAULT_AUDIT_MAX_BYTES,
+    keep: keep ?? DEFAULT_AUDIT_KEEP,
   };
 }
 

@@ -5,7 +5,7 @@ import { HYPERVISORS, MACHINE_TYPES } from '../delivery/hypervisor.ts';
 import { isId } from '../secret/file-attributes.ts';
 import { USERDATA_MAX_BYTES } from '../wire/protocol.ts';
 import { isImageName, isImagePath } from './named-files.ts';
-import { expected, integer, matching, MIB, oneOf, secretName, text, trueOrFalse } from './values.ts';
+import { expected, integer, matching, MIB, oneOf, secretName, size, text, trueOrFalse } from './values.ts';
 
 const GIB = 1024 * MIB;
 
@@ -106,6 +106,12 @@ const api = z.strictObject({
   auth: orAbsent(auth),
 }, expected('a map'));
 
+const audit = z.strictObject({
+  path: text('a path').optional(),
+  max_size: size(64 * 1024, 1024 * GIB, 'a number of bytes, or a size as 64MiB, from 64KiB to 1024GiB').optional(),
+  keep: integer(0, 1000).optional(),
+}, expected('a map'));
+
 export const configSchema = z.strictObject({
   config: z.strictObject({
     host_groups: z.array(group, GROUPS_RULE).min(1, GROUPS_RULE),
@@ -114,9 +120,11 @@ export const configSchema = z.strictObject({
     hypervisor: hypervisor.optional(),
     secrets_dir: text('a path').optional(),
     api: orAbsent(api),
+    audit: orAbsent(audit),
   }, expected('a map with host_groups')),
 }, expected('a map with config at the top'));
 
 export type RawConfig = z.infer<typeof configSchema>['config'];
 export type RawGroup = RawConfig['host_groups'][number];
+export type RawAudit = NonNullable<RawConfig['audit']>;
 export type RawApi = NonNullable<RawConfig['api']>;

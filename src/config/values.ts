@@ -43,3 +43,15 @@ export const trueOrFalse = z.boolean(expected('true or false')).optional();
 
 export const oneOf = <const Words extends readonly [string, ...string[]]>(words: Words) =>
   z.enum(words, expected(`one of ${words.join(', ')}`));
+
+const SIZE = /^([1-9][0-9]{0,14}) ?(KiB|MiB|GiB)?$/;
+const SIZE_UNITS: Readonly<Record<string, number>> = { KiB: 1024, MiB: MIB, GiB: 1024 * MIB };
+
+/** A number of bytes, or a text as `64MiB`; made bytes. */
+export const size = (minBytes: number, maxBytes: number, rule: string) => z.unknown().transform((value, context) => {
+  const [, digits, unit] = SIZE.exec(typeof value === 'number' ? String(value) : typeof value === 'string' ? value : '') ?? [];
+  const bytes = Number(digits) * (unit === undefined ? 1 : SIZE_UNITS[unit] as number);
+  if (bytes >= minBytes && bytes <= maxBytes) return bytes;
+  context.addIssue({ code: 'custom', message: expected(rule).error({ input: value }) });
+  return z.NEVER;
+});

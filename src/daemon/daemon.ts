@@ -8,8 +8,10 @@ import { fail } from '../errors/slicer-error.ts';
 import { Archives } from '../live/archives.ts';
 import { randomHex } from '../live/dependencies.ts';
 import { LIVE_LIMITS, type LiveLimits } from '../live/limits.ts';
+import type { Witness } from '../live/witness.ts';
 import { openStore } from '../store/store.ts';
 import { makePrivate } from '../vm/private-directory.ts';
+import { Auditor } from './auditor.ts';
 import { attachExecRoute } from './exec-route.ts';
 import { startGroupVms } from './group-vms.ts';
 import { attachHostRoutes } from './host-routes.ts';
@@ -79,8 +81,12 @@ export async function startDaemon(config: Config, options: DaemonOptions): Promi
 
   try {
     undo.push(await claim(join(directory, '.slicer')));
+    const audit = new Auditor(config.audit, log);
+    undo.push(() => audit.close());
+    await audit.daemon('start');
     const store = await openStore(config.secretsDir);
     undo.push(() => store.close());
+    store.onOutsideChange((change) => audit.changedByHand(change));
     const { tcp, auth } = config.api;
     const token = tcp !== undefined && auth.enabled ? await loadToken(auth.tokenFile, randomHex) : undefined;
 
@@ -97,13 +103,13 @@ export async function startDaemon(config: Config, options: DaemonOptions): Promi
       await starting;
     });
     live = new LiveVms((vm) => (isOfInventory(vm) ? instances.sourceOf(vm) : store), vms, log,
-      { log, nowMs: Date.now, randomHex, archives: new Archives(), limits });
+      { log, nowMs: Date.now, randomHex, archives: new Archives(), limits, witness: witnessOf(audit) });
     await live.adopt();
 
-    const router = createRouter(log, () => closing.signal.aborted);
+    const router = createRouter(log, () => closing.signal.aborted, (...refusal) => audit.refused(...refusal));
     const parts = { store, vms, live, machine };
     attachHostRoutes(router);
-    attachSecretRoutes(router.attach, store, live);
+    attachSecretRoutes(router.attach, store, live, audit);
     attachNodeRoutes(router.attach, config.hostGroups, parts);
     attachVmRoutes(router.attach, vms, live);
     attachExecRoute(router.attach, vms, live);
@@ -137,6 +143,13 @@ export async function startDaemon(config: Config, options: DaemonOptions): Promi
     },
   };
 }
+
+const witnessOf = ({ guests }: Auditor): Witness => ({
+  read: (vm, items, version) => guests.read(vm, items, version),
+  refused: (vm, reason) => guests.refused(vm, reason),
+  pushed: () => undefined,
+  ended: (vm) => guests.end(vm),
+});
 
 /** Makes the directory of records if it is absent, and takes its lock. Throws store_not_private, already_running, forbidden. */
 async function claim(records: string): Promise<() => Promise<void>> {

@@ -9,6 +9,7 @@ import { REQUEST_HEAD_MAX_BYTES } from '../api/limits.ts';
 import type { ApiConfig, TcpListener, UnixListener } from '../config/config.ts';
 import { fail } from '../errors/slicer-error.ts';
 import { listenPrivately } from '../live/socket-listener.ts';
+import { ANYBODY, NOBODY, type Identify } from './caller.ts';
 import type { Bindings, Router } from './router.ts';
 import { carriesToken } from './token.ts';
 
@@ -39,15 +40,15 @@ export async function openListeners(router: Router, api: ApiConfig, token: strin
   };
   try {
     if (api.unix !== undefined) {
-      const server = serverFor(router, { isAllowed: () => true, isOpen: true });
+      const server = serverFor(router, { identify: () => ({ actor: 'admin', role: 'admin' }), isOpen: true });
       await listenOnSocket(server, api.unix);
       servers.push(server);
       urls.push(api.unix.path);
     }
     if (api.tcp !== undefined) {
-      const isAllowed = (incoming: HttpBindings['incoming']): boolean =>
-        token === undefined || carriesToken(incoming.headers.authorization, token);
-      const server = serverFor(router, { isAllowed, isOpen: token === undefined });
+      const identify: Identify = ({ headers }) =>
+        (token === undefined ? ANYBODY : carriesToken(headers.authorization, token) ? { actor: 'token', role: 'admin' } : NOBODY);
+      const server = serverFor(router, { identify, isOpen: token === undefined });
       urls.push(await listenOnTcp(server, api.tcp));
       servers.push(server);
     }
@@ -58,9 +59,9 @@ export async function openListeners(router: Router, api: ApiConfig, token: strin
   return { urls, close, end };
 }
 
-function serverFor(router: Router, who: Pick<Bindings, 'isAllowed' | 'isOpen'>): Server {
+function serverFor(router: Router, { identify, isOpen }: { identify: Identify } & Pick<Bindings, 'isOpen'>): Server {
   const listener = getRequestListener(
-    (request, bindings) => router.fetch(request, { ...(bindings as HttpBindings), ...who }),
+    (request, bindings) => router.fetch(request, { ...(bindings as HttpBindings), caller: identify((bindings as HttpBindings).incoming), isOpen }),
     { overrideGlobalObjects: false, autoCleanupIncoming: false },
   );
   const server = createServer({

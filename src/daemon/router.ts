@@ -8,12 +8,13 @@ import { isIP } from 'node:net';
 import { toErrorBody } from '../api/error-body.ts';
 import { problemsOf } from '../api/problems.ts';
 import { fail, SlicerError, throwIfAny, type Problem } from '../errors/slicer-error.ts';
+import type { Auditor } from './auditor.ts';
+import type { Caller } from './caller.ts';
 import { errorFields, type Log } from './log.ts';
 import { readJsonBody } from './request-body.ts';
 
 export type Bindings = HttpBindings & {
-  /** Whether the listener that took the request lets this one in. */
-  readonly isAllowed: (incoming: HttpBindings['incoming']) => boolean;
+  readonly caller: Caller;
   /** Whether anybody who reaches the listener is let in. */
   readonly isOpen: boolean;
 };
@@ -24,7 +25,7 @@ const LINGER_MS = 2_000;
 /** Of a request whose every part is wrong: the answer stays small enough to read. */
 const MAX_PROBLEMS = 20;
 
-type ApiContext = Context<{ Bindings: Bindings }>;
+export type ApiContext = Context<{ Bindings: Bindings }>;
 
 type Output<Schema> = Schema extends z.ZodType ? z.output<Schema> : undefined;
 type JsonSchema<Body> = Body extends { content: { 'application/json': { schema: infer Schema } } } ? Schema : undefined;
@@ -55,21 +56,23 @@ export interface Router {
   readonly fetch: Hono<{ Bindings: Bindings }>['fetch'];
 }
 
-/** `isClosing`: whether requests are refused because the daemon ends. */
-export function createRouter(log: Log, isClosing: () => boolean): Router {
+/** `isClosing`: whether requests are refused because the daemon ends. `refused` puts on record whom it refuses. */
+export function createRouter(log: Log, isClosing: () => boolean, refused: Auditor['refused']): Router {
   const app = new Hono<{ Bindings: Bindings }>();
   const methods = new Map<string, string[]>();
 
   app.use(async (context, next) => {
-    const { incoming, isAllowed, isOpen } = context.env;
+    const { incoming, caller, isOpen } = context.env;
     if (context.req.path !== '/healthz') {
       // A browser sends Origin with every request of a page that changes something, and the page's own name
       // as Host where that was made to lead here (DNS rebinding): where no token is asked for, no page may
       // act for its reader, or read for its writer.
       if (isOpen && (incoming.headers.origin !== undefined || hasForeignHost(incoming))) {
+        refused(caller.actor, 'forbidden', {});
         throw fail('forbidden', 'this listener asks for no token and takes no requests from browsers');
       }
-      if (!isAllowed(incoming)) {
+      if (caller.role === 'none') {
+        refused(caller.actor, 'unauthorized', {});
         throw fail('unauthorized', incoming.headers.authorization === undefined ? 'a bearer token is needed' : 'this is not the bearer token', 'the daemon keeps it in its token file: --token-file, SLICER_TOKEN_FILE');
       }
       if (isClosing()) throw fail('shutting_down', 'the daemon is shutting down');

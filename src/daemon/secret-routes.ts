@@ -5,18 +5,21 @@ import { routes } from '../api/routes.ts';
 import type { Delivery, SecretInfo } from '../api/secrets.ts';
 import type { Store, StoredSecret } from '../store/store.ts';
 import { watchDelivery } from './delivery-wait.ts';
+import type { Auditor } from './auditor.ts';
 import type { LiveVms } from './live-vms.ts';
-import type { Attach } from './router.ts';
+import type { ApiContext, Attach } from './router.ts';
 
-export function attachSecretRoutes(attach: Attach, store: Store, live: LiveVms): void {
-  /** Makes a change, and says where it stands when it was waited for. */
+export function attachSecretRoutes(attach: Attach, store: Store, live: LiveVms, audit: Auditor): void {
+  /** Makes a change that is on record, and says where it stands when it was waited for. */
   const change = async <T>(
+    context: ApiContext,
+    event: 'create' | 'update' | 'remove',
     name: SecretName,
     waitMs: number | undefined,
     make: () => Promise<T>,
   ): Promise<{ made: T; delivery: { delivery?: Delivery } }> => {
     const delivered = waitMs === undefined ? undefined : watchDelivery(live, name, waitMs);
-    const made = await make();
+    const made = await audit.change({ actor: context.env.caller.actor, event, secret: name }, make);
     return { made, delivery: delivered === undefined ? {} : { delivery: await delivered(store.snapshot().counter) } };
   };
 
@@ -25,18 +28,18 @@ export function attachSecretRoutes(attach: Attach, store: Store, live: LiveVms):
     return secrets.sort((a, b) => (a.name < b.name ? -1 : 1)).map(secretInfo);
   });
 
-  attach(routes.createSecret, async ({ body: { name, value, attributes }, query }) => {
-    const { made, delivery } = await change(name, query.wait, () => store.create(name, value, attributes));
+  attach(routes.createSecret, async ({ body: { name, value, attributes }, query, context }) => {
+    const { made, delivery } = await change(context, 'create', name, query.wait, () => store.create(name, value, attributes));
     return { ...secretInfo(made), ...delivery };
   });
 
-  attach(routes.updateSecret, async ({ params: { name }, body, query }) => {
-    const { made, delivery } = await change(name, query.wait, () => store.update(name, body));
+  attach(routes.updateSecret, async ({ params: { name }, body, query, context }) => {
+    const { made, delivery } = await change(context, 'update', name, query.wait, () => store.update(name, body));
     return { ...secretInfo(made), ...delivery };
   });
 
-  attach(routes.removeSecret, async ({ params: { name }, query }) => {
-    const { delivery } = await change(name, query.wait, () => store.remove(name));
+  attach(routes.removeSecret, async ({ params: { name }, query, context }) => {
+    const { delivery } = await change(context, 'remove', name, query.wait, () => store.remove(name));
     return { name, ...delivery };
   });
 

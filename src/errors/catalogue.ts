@@ -65,6 +65,7 @@ export const CATALOGUE = {
   store_not_writable: { status: 500, exit: EXIT.failed },
   store_not_readable: { status: 500, exit: EXIT.failed },
   store_full: { status: 507, exit: EXIT.failed },
+  audit_not_writable: { status: 500, exit: EXIT.failed },
   missing_part: { status: 500, exit: EXIT.failed },
   generate_failed: { status: 500, exit: EXIT.failed },
   build_failed: { status: 500, exit: EXIT.failed },

@@ -17,10 +17,13 @@ const BLOCK_BYTES = 512;
 export interface Offer {
   /** About how many bytes have to be packed; 0 for one that is kept. */
   readonly packBytes: number;
+  /** What is in it, whiteouts aside. */
+  readonly items: readonly Item[];
   readonly take: () => Promise<Buffer>;
 }
 
 interface Kept {
+  readonly items: readonly Item[];
   readonly archive: Promise<Buffer>;
   /** An estimate until it is packed. */
   sizeBytes: number;
@@ -41,11 +44,11 @@ export class Archives {
     if (known !== undefined) {
       kept.delete(key);
       kept.set(key, known);
-      return { packBytes: 0, take: () => known.archive };
+      return { packBytes: 0, items: known.items, take: () => known.archive };
     }
     const changes = base === undefined ? { items: itemsOf(view), removed: [] } : changesSince(view, base);
     const packBytes = estimate(changes);
-    return { packBytes, take: () => kept.get(key)?.archive ?? keep(kept, key, pack(changes), packBytes) };
+    return { packBytes, items: changes.items, take: () => kept.get(key)?.archive ?? keep(kept, key, { items: changes.items, archive: pack(changes), sizeBytes: packBytes }) };
   }
 
   #keptFor(snapshot: SourceSnapshot): Map<string, Kept> {
@@ -55,8 +58,8 @@ export class Archives {
   }
 }
 
-function keep(kept: Map<string, Kept>, key: string, archive: Promise<Buffer>, sizeBytes: number): Promise<Buffer> {
-  const entry: Kept = { archive, sizeBytes };
+function keep(kept: Map<string, Kept>, key: string, entry: Kept): Promise<Buffer> {
+  const { archive } = entry;
   kept.set(key, entry);
   letGo(kept);
   archive.then(({ byteLength }) => {

@@ -1,6 +1,7 @@
 // The open connections of one VM: who has proved the session, who is a stranger yet, and who has to go
 // when there are too many.
 import type { Socket } from 'node:net';
+import type { RefusalReason } from './witness.ts';
 
 export interface ConnectionLimits {
   readonly connectionsMax: number;
@@ -18,13 +19,15 @@ interface Connection {
 
 export class Connections {
   readonly #limits: ConnectionLimits;
+  readonly #refused: (reason: RefusalReason) => void;
   /** In the order in which they came. */
   readonly #open = new Map<Socket, Connection>();
   /** Whether a connection has shown the present session's key. */
   #wasUsed = false;
 
-  constructor(limits: ConnectionLimits) {
+  constructor(limits: ConnectionLimits, refused: (reason: RefusalReason) => void) {
     this.#limits = limits;
+    this.#refused = refused;
   }
 
   get size(): number {
@@ -64,6 +67,7 @@ export class Connections {
     if (connection === undefined) return false;
     connection.strangerRequests += 1;
     if (connection.strangerRequests <= this.#limits.strangerRequestsMax) return true;
+    this.#refused('too_many_requests');
     socket.destroy();
     return false;
   }
@@ -95,13 +99,17 @@ export class Connections {
   }
 
   #startTimer(connection: Connection): void {
-    connection.timer = setTimeout(() => connection.socket.destroy(), this.#limits.strangerMs);
+    connection.timer = setTimeout(() => {
+      this.#refused('too_slow');
+      connection.socket.destroy();
+    }, this.#limits.strangerMs);
   }
 
   #closeOldest(): void {
     const all = [...this.#open.values()];
     const oldest = all.find(({ timer }) => timer !== undefined) ?? all[0];
     if (oldest === undefined) return;
+    this.#refused('too_many_connections');
     clearTimeout(oldest.timer);
     this.#open.delete(oldest.socket);
     oldest.socket.destroy();

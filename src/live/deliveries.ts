@@ -41,9 +41,10 @@ export class Deliveries {
     return true;
   }
 
-  /** Takes the place of the report before. Names outside the scope are the guest's invention: dropped. */
-  report({ errors }: Report, { scope }: View): void {
+  /** Takes the place of the report before. Names outside the scope are the guest's invention: dropped. Whether there was none of them. */
+  report({ errors }: Report, { scope }: View): boolean {
     this.#errors = errors.filter(({ name }) => name === undefined || isEntryOf(scope, name));
+    return this.#errors.length === errors.length;
   }
 
   /** Whether the guest holds all changes up to the source's `counter`, those outside its scope aside. */

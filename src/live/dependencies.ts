@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Archives } from './archives.ts';
 import type { LiveLimits } from './limits.ts';
+import type { Witness } from './witness.ts';
 
 /** As pino has it: fields first. Nothing that is logged holds a value, a key or a token. */
 export interface Log {
@@ -18,6 +19,8 @@ export interface LiveDependencies {
   /** One for all VMs of a store, so that they share what was packed. */
   readonly archives: Archives;
   readonly limits: LiveLimits;
+  /** Nobody when absent. */
+  readonly witness?: Witness;
 }
 
 export const randomHex = (): string => randomBytes(32).toString('hex');

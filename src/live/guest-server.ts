@@ -2,12 +2,14 @@
 // protocol's narrow form and, save for a hello, the session key. Nothing here trusts the guest.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { equalInConstantTime } from '../wire/proof.ts';
 import { HEAD_MAX_BYTES } from '../wire/protocol.ts';
 import { Connections } from './connections.ts';
 import type { LiveLimits } from './limits.ts';
-import { hasBody, respondError, respondTooMany } from './response.ts';
+import { hasBody, respondError, respondTooMany, TOO_SLOW } from './response.ts';
 import { TokenBucket } from './token-bucket.ts';
+import type { RefusalReason } from './witness.ts';
 
 export interface GuestServerParts {
   readonly limits: LiveLimits;
@@ -16,6 +18,7 @@ export interface GuestServerParts {
   /** The session key, undefined while there is no session. */
   readonly key: () => string | undefined;
   readonly hello: (response: ServerResponse) => void;
+  readonly refused: (reason: RefusalReason) => void;
   /** Serves an authenticated request; `route` is method and target. */
   readonly serve: (route: string, request: IncomingMessage, response: ServerResponse) => void;
 }
@@ -25,8 +28,8 @@ export interface GuestServer {
   readonly connections: Connections;
 }
 
-export function guestServer({ limits, monotonicMs, key, hello, serve }: GuestServerParts): GuestServer {
-  const connections = new Connections(limits);
+export function guestServer({ limits, monotonicMs, key, hello, refused, serve }: GuestServerParts): GuestServer {
+  const connections = new Connections(limits, refused);
   const connectionRate = new TokenBucket(limits.connections, monotonicMs);
   const requestRate = new TokenBucket(limits.requests, monotonicMs);
   /** The response that each connection waits for. */
@@ -43,19 +46,24 @@ export function guestServer({ limits, monotonicMs, key, hello, serve }: GuestSer
   });
 
   server.on('connection', (socket) => {
-    if (connectionRate.take() > 0) socket.destroy();
-    else connections.add(socket);
+    if (connectionRate.take() === 0) return connections.add(socket);
+    refused('too_many_connections');
+    socket.destroy();
   });
 
   server.on('request', (request, response) => {
     const { socket } = request;
     // The next request before the answer to this one: the protocol has no pipelining, and a thousand
     // polls in one connection would be a thousand responses held.
-    if (busy.get(socket)?.writableEnded === false) return void socket.destroy();
+    if (busy.get(socket)?.writableEnded === false) {
+      refused('malformed');
+      return void socket.destroy();
+    }
     busy.set(socket, response);
     response.sendDate = false;
 
     if (request.headers['transfer-encoding'] !== undefined) {
+      refused('malformed');
       return respondError(response, 411, 'invalid_request', 'expected a Content-Length', limits);
     }
     const route = `${request.method} ${request.url}`;
@@ -63,27 +71,46 @@ export function guestServer({ limits, monotonicMs, key, hello, serve }: GuestSer
     // A hello is a stranger's request, whoever sends it. Refusing costs the host as much as serving does.
     if ((!isProven || route === 'POST /v1/hello') && !connections.admitStranger(socket)) return;
     if (route === 'POST /v1/hello') {
-      if (hasBody(request)) return respondError(response, 400, 'invalid_request', 'expected a hello without a body', limits);
+      if (hasBody(request)) {
+        refused('malformed');
+        return respondError(response, 400, 'invalid_request', 'expected a hello without a body', limits);
+      }
       connections.makeStranger(socket);
       return hello(response);
     }
     if (!isProven) {
+      refused(request.headers.authorization === undefined ? 'no_key' : 'wrong_key');
       return respondError(response, 401, 'unauthorized', 'expected the session key; a hello brings one', limits);
     }
     connections.authenticate(socket);
     const waitMs = requestRate.take();
-    if (waitMs > 0) return respondTooMany(response, waitMs, limits, { Connection: 'close' });
+    if (waitMs > 0) {
+      refused('too_many_requests');
+      return respondTooMany(response, waitMs, limits, { Connection: 'close' });
+    }
     serve(route, request, response);
   });
 
   // Without listeners Node would answer these by itself, in forms that the protocol does not have.
-  const refuseExpectation = (_request: IncomingMessage, response: ServerResponse): void =>
+  const refuseExpectation = (_request: IncomingMessage, response: ServerResponse): void => {
+    refused('malformed');
     respondError(response, 417, 'invalid_request', 'expected no Expect header', limits, { Connection: 'close' });
+  };
+  const refuseTunnel = (_request: IncomingMessage, socket: Duplex): void => {
+    refused('malformed');
+    socket.destroy();
+  };
   server.on('checkContinue', refuseExpectation);
   server.on('checkExpectation', refuseExpectation);
-  server.on('connect', (_request, socket) => socket.destroy());
-  server.on('upgrade', (_request, socket) => socket.destroy());
-  server.on('clientError', (_error, socket) => socket.destroy());
+  server.on('connect', refuseTunnel);
+  server.on('upgrade', refuseTunnel);
+  server.on('clientError', ({ code }: NodeJS.ErrnoException, socket) => {
+    if (code === 'ERR_HTTP_REQUEST_TIMEOUT' || code === TOO_SLOW) refused('too_slow');
+    else if (code === 'HPE_HEADER_OVERFLOW') refused('too_large');
+    // All others are of connections that ended.
+    else if (code?.startsWith('HPE_') === true && code !== 'HPE_INVALID_EOF_STATE') refused('malformed');
+    socket.destroy();
+  });
   return { server, connections };
 }
 

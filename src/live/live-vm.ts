@@ -22,6 +22,7 @@ import { listenPrivately } from './socket-listener.ts';
 import { TokenBucket } from './token-bucket.ts';
 import { UserdataRoute } from './userdata-route.ts';
 import { viewOf, type View } from './view.ts';
+import { NO_WITNESS, type RefusalReason, type Witness } from './witness.ts';
 
 const tooManyCalls = (hostname: string, max: number): SlicerError =>
   fail('too_many_requests', `vm "${hostname}" has ${max} calls at once, of which most are commands that run; it can have no more`, 'wait until one has ended');
@@ -44,6 +45,7 @@ export async function startLiveVm(source: SecretSource, options: LiveVmOptions, 
 class LiveVmServer implements LiveVm {
   readonly #options: LiveVmOptions;
   readonly #dependencies: LiveDependencies;
+  readonly #witness: Witness;
   readonly #guest: GuestServer;
   readonly #session: SessionKeeper;
   readonly #secrets: SecretsRoute;
@@ -70,6 +72,8 @@ class LiveVmServer implements LiveVm {
     const monotonicMs = (): number => performance.now();
     this.#options = options;
     this.#dependencies = dependencies;
+    this.#witness = dependencies.witness ?? NO_WITNESS;
+    const refused = (reason: RefusalReason): void => this.#refused(reason);
     this.#scope = scopeOf(options.grant, options.credentials ?? []);
     this.#view = viewOf(source.snapshot(), this.#scope);
     this.#reportRate = new TokenBucket(limits.reports, monotonicMs);
@@ -86,10 +90,12 @@ class LiveVmServer implements LiveVm {
         if (this.#deliveries.acknowledge(version, this.#view, dependencies.nowMs())) this.#changed();
       },
       onPollEnd: () => this.#pollEnded(),
+      onRead: (items, version) => this.#witness.read(options.hostname, items, version),
+      onRefused: refused,
       onFault: (error) => this.#internalFault(error),
     });
     this.#guest = guestServer({
-      limits, monotonicMs,
+      limits, monotonicMs, refused,
       key: () => this.#session.key,
       hello: (response) => this.#hello(response),
       serve: (route, request, response) => this.#serve(route, request, response),
@@ -174,6 +180,7 @@ class LiveVmServer implements LiveVm {
     this.#guest.connections.closeAll();
     this.#changed();
     await closed;
+    this.#witness.ended(this.#options.hostname);
   }
 
   #take(snapshot: SourceSnapshot): void {
@@ -185,8 +192,9 @@ class LiveVmServer implements LiveVm {
   #hello(response: ServerResponse): void {
     const { limits } = this.#dependencies;
     const waitMs = this.#session.hello();
-    if (waitMs > 0) respondTooMany(response, waitMs, limits);
-    else respondEmpty(response, 202, limits);
+    if (waitMs === 0) return respondEmpty(response, 202, limits);
+    this.#refused('too_many_requests');
+    respondTooMany(response, waitMs, limits);
   }
 
   #serve(route: string, request: IncomingMessage, response: ServerResponse): void {
@@ -196,7 +204,9 @@ class LiveVmServer implements LiveVm {
       case 'POST /v1/report': return this.#run(this.#report(request, response), response);
       case 'POST /v1/userdata': return this.#run(this.#userdata.handOut(response), response);
       case 'PUT /v1/userdata': return this.#run(this.#userdata.takeResult(request, response), response);
-      default: return respondError(response, 404, 'not_found', 'no such resource', this.#dependencies.limits);
+      default:
+        this.#refused('not_found');
+        return respondError(response, 404, 'not_found', 'no such resource', this.#dependencies.limits);
     }
   }
 
@@ -209,10 +219,16 @@ class LiveVmServer implements LiveVm {
   async #report(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { limits } = this.#dependencies;
     const waitMs = this.#reportRate.take();
-    if (waitMs > 0) return respondTooMany(response, waitMs, limits);
+    if (waitMs > 0) {
+      this.#refused('too_many_requests');
+      return respondTooMany(response, waitMs, limits);
+    }
     const body = await readJson(request, report);
-    if ('status' in body) return respondError(response, body.status, 'invalid_request', body.reason, limits);
-    this.#deliveries.report(body.value, this.#view);
+    if ('status' in body) {
+      this.#refused(body.status === 413 ? 'too_large' : 'malformed');
+      return respondError(response, body.status, 'invalid_request', body.reason, limits);
+    }
+    if (!this.#deliveries.report(body.value, this.#view)) this.#refused('not_granted');
     respondEmpty(response, 204, limits);
     const [first] = body.value.errors;
     if (first !== undefined) this.#log('warn', 'the guest reports a failed sync', { ...first });
@@ -241,9 +257,14 @@ class LiveVmServer implements LiveVm {
   #dialFailed(error: Error): void {
     const code = error instanceof SlicerError ? error.code : 'internal';
     if (this.#quiet && code === 'agent_unreachable') return;
+    if (code === 'agent_protocol') this.#refused('wrong_proof');
     this.#log('warn', error.message, { code });
     this.#dialFault = { code, message: error.message };
     this.#changed();
+  }
+
+  #refused(reason: RefusalReason): void {
+    this.#witness.refused(this.#options.hostname, reason);
   }
 
   #internalFault(error: unknown): void {

@@ -7,6 +7,9 @@ export type ResponseLimits = Pick<LiveLimits, 'responseMs' | 'responseBytesPerSe
 
 const EMPTY = Buffer.alloc(0);
 
+/** What the server's `clientError` gets of a guest that does not take what it asked for. */
+export const TOO_SLOW = 'SLICER_TOO_SLOW';
+
 /** Sends a whole response. `body` is sent from as it is: the caller must not change it afterwards. */
 export function respond(
   response: ServerResponse,
@@ -23,7 +26,7 @@ export function respond(
   response.end(body);
   if (socket.writableLength === 0) return;
   const timeMs = limits.responseMs + (body.byteLength / limits.responseBytesPerSecond) * 1000;
-  const timer = setTimeout(() => socket.destroy(), timeMs);
+  const timer = setTimeout(() => socket.destroy(Object.assign(new Error('the response was not taken in time'), { code: TOO_SLOW })), timeMs);
   response.once('close', () => clearTimeout(timer));
 }
 

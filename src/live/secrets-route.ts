@@ -8,6 +8,7 @@ import type { LiveLimits } from './limits.ts';
 import { respond, respondTooMany, type ResponseLimits } from './response.ts';
 import { TokenBucket } from './token-bucket.ts';
 import type { View } from './view.ts';
+import type { ReadItem, RefusalReason } from './witness.ts';
 
 /** A poll waits for a change; the other kind is answered at once. */
 type Kind = 'poll' | 'now';
@@ -36,6 +37,9 @@ export interface SecretsRouteParts {
   readonly onHeld: (version: number) => void;
   /** The poll was answered, or its connection ended. */
   readonly onPollEnd: () => void;
+  /** These secrets are about to be sent; they are when the result resolves. */
+  readonly onRead: (items: readonly ReadItem[], version: number) => Promise<void>;
+  readonly onRefused: (reason: RefusalReason) => void;
   readonly onFault: (error: unknown) => void;
 }
 
@@ -105,15 +109,19 @@ export class SecretsRoute {
   }
 
   async #send({ response, held, takesDelta }: Request): Promise<void> {
-    const { archives, limits, onFault } = this.#parts;
+    const { archives, limits, onRead, onRefused, onFault } = this.#parts;
     try {
       const view = this.#parts.view();
       const base = takesDelta ? held : undefined;
       const offer = archives.offer(view, base?.version);
       const waitMs = this.#packing.take(offer.packBytes);
-      if (waitMs > 0) return respondTooMany(response, waitMs, limits, { Connection: 'close' });
+      if (waitMs > 0) {
+        onRefused('too_many_requests');
+        return respondTooMany(response, waitMs, limits, { Connection: 'close' });
+      }
       const tag = formatEtag(this.#generations.of(view.version));
       const archive = await offer.take();
+      if (offer.items.length > 0) await onRead(offer.items, view.version);
       const headers = { 'Content-Type': 'application/x-tar', 'Cache-Control': 'no-store', ETag: tag };
       if (base === undefined) return respond(response, 200, headers, archive, limits);
       const delta = { IM: DELTA_FORMAT, 'Delta-Base': formatEtag(base.generation) };

@@ -31,6 +31,8 @@ export interface ChangeParts {
   readonly checkDirectory: () => Problem | undefined;
   /** Makes the ledger's next snapshot known. */
   readonly publish: () => void;
+  /** The same for a change that was made here. */
+  readonly publishOwn: () => void;
 }
 
 export async function createSecret(
@@ -87,7 +89,7 @@ export async function removeSecret(parts: ChangeParts, name: SecretName): Promis
   }
   parts.tracker.removed(name);
   parts.ledger.remove(name);
-  parts.publish();
+  parts.publishOwn();
   await syncDirectory(parts, name);
 }
 
@@ -110,7 +112,7 @@ async function replacing(
     const stamp = { ...stampOf(temporary.stats), ctimeNs: fstatSync(temporary.handle.fd, { bigint: true }).ctimeNs };
     parts.tracker.wrote(name, stamp);
     secret = parts.ledger.put(name, { value, attributes, modifiedAtMs: modifiedAtMsOf(stamp) });
-    parts.publish();
+    parts.publishOwn();
   } catch (error) {
     throw error instanceof SlicerError ? error : writeFailure(parts, name, error);
   } finally {

@@ -38,6 +38,12 @@ export interface Snapshot {
   readonly problem: string | undefined;
 }
 
+/** What became of one name in the directory. */
+export interface NameChange {
+  readonly name: SecretName;
+  readonly kind: 'create' | 'update' | 'remove';
+}
+
 /** What `update` replaces; an absent field stays as it is. */
 export interface SecretChange {
   readonly value?: Secret;
@@ -66,6 +72,8 @@ export interface Store {
    * ends the calls.
    */
   onChange(listener: (snapshot: Snapshot) => void): () => void;
+  /** Calls `listener` with every change that somebody else made in the directory. It must not throw. The result ends the calls. */
+  onOutsideChange(listener: (change: NameChange) => void): () => void;
   /** Ends the watch, after the changes under way. The last snapshot stays readable. */
   close(): Promise<void>;
 }

@@ -11,7 +11,7 @@ import { watchDirectory } from './directory-watch.ts';
 import { directoryProblem, type StoreDirectory } from './directory.ts';
 import { errnoOf } from './entry.ts';
 import { Ledger } from './ledger.ts';
-import type { SecretChange, Snapshot, Store, StoredSecret } from './contract.ts';
+import type { NameChange, SecretChange, Snapshot, Store, StoredSecret } from './contract.ts';
 import { Tracker } from './tracker.ts';
 
 export interface DirectoryStoreParts {
@@ -28,6 +28,7 @@ export class DirectoryStore implements Store {
   readonly #changeParts: ChangeParts;
   readonly #stopWatching: () => void;
   readonly #listeners = new Set<(snapshot: Snapshot) => void>();
+  readonly #outsideListeners = new Set<(change: NameChange) => void>();
   /** Settles when the last change asked for is done, well or not. */
   #lastChange: Promise<unknown> = Promise.resolve();
   #closed = false;
@@ -37,7 +38,7 @@ export class DirectoryStore implements Store {
   /** Throws the system call's error when the directory cannot be watched. */
   constructor({ directory, clock, random }: DirectoryStoreParts) {
     const unique = (): string => Buffer.from(random(8)).toString('hex');
-    const publish = (): void => this.#publish();
+    const publish = (): void => this.#publish(false);
     const ledger = new Ledger(unique());
     this.#directory = directory;
     this.#ledger = ledger;
@@ -45,7 +46,7 @@ export class DirectoryStore implements Store {
       directory: directory.path, ledger, clock, isUsable: () => this.#checkDirectory() === undefined, onSettled: publish,
     });
     this.#changeParts = {
-      directory, ledger, tracker: this.#tracker, unique, publish, checkDirectory: () => this.#checkDirectory(),
+      directory, ledger, tracker: this.#tracker, unique, publish, publishOwn: () => this.#publish(true), checkDirectory: () => this.#checkDirectory(),
     };
     this.#stopWatching = watchDirectory(directory.path, clock, {
       onStir: (files) => this.#look(files),
@@ -80,6 +81,11 @@ export class DirectoryStore implements Store {
     return () => this.#listeners.delete(listener);
   }
 
+  onOutsideChange(listener: (change: NameChange) => void): () => void {
+    this.#outsideListeners.add(listener);
+    return () => this.#outsideListeners.delete(listener);
+  }
+
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
@@ -87,6 +93,7 @@ export class DirectoryStore implements Store {
     await this.#lastChange;
     this.#tracker.close();
     this.#listeners.clear();
+    this.#outsideListeners.clear();
     await this.#directory.handle.close();
   }
 
@@ -103,7 +110,7 @@ export class DirectoryStore implements Store {
       if (files === undefined || this.#behind) this.#lookAtAll();
       else for (const file of files) this.#tracker.look(file);
     }
-    this.#publish();
+    this.#publish(false);
   }
 
   #lookAtAll(): void {
@@ -125,9 +132,13 @@ export class DirectoryStore implements Store {
     return problem;
   }
 
-  #publish(): void {
+  /** `isOwn`: what changed is the store's own doing. Whatever is seen in the directory is published at once, so none of it is in here. */
+  #publish(isOwn: boolean): void {
+    const changes = this.#ledger.takeChanges();
     const snapshot = this.#ledger.commit();
     if (snapshot === undefined) return;
     for (const listener of [...this.#listeners]) listener(snapshot);
+    if (isOwn) return;
+    for (const listener of [...this.#outsideListeners]) changes.forEach(listener);
   }
 }

@@ -3,7 +3,7 @@
 import type { FileAttributes } from '../secret/file-attributes.ts';
 import type { SecretName } from '../secret/name.ts';
 import type { Secret } from '../secret/secret.ts';
-import type { SkippedFile, Snapshot, StoredSecret } from './contract.ts';
+import type { NameChange, SkippedFile, Snapshot, StoredSecret } from './contract.ts';
 
 export interface Content {
   readonly value: Secret;
@@ -19,6 +19,7 @@ export class Ledger {
   #skipped = new Map<string, string>();
   #skippedChanged = false;
   #problem: string | undefined;
+  #changes: NameChange[] = [];
 
   constructor(epoch: string) {
     this.#snapshot = {
@@ -40,6 +41,7 @@ export class Ledger {
   put(name: SecretName, content: Content): StoredSecret {
     this.#counter += 1;
     const secret = { name, ...content, version: this.#counter };
+    this.#changes.push({ name, kind: this.get(name) === undefined ? 'create' : 'update' });
     this.#draftSecrets().set(name, secret);
     if ((this.#removed ?? this.#snapshot.removed).has(name)) this.#draftRemoved().delete(name);
     this.skip(name, undefined);
@@ -56,6 +58,7 @@ export class Ledger {
   remove(name: SecretName): void {
     if (this.get(name) === undefined) return;
     this.#counter += 1;
+    this.#changes.push({ name, kind: 'remove' });
     this.#draftSecrets().delete(name);
     this.#draftRemoved().set(name, this.#counter);
   }
@@ -79,6 +82,13 @@ export class Ledger {
 
   setProblem(problem: string | undefined): void {
     this.#problem = problem;
+  }
+
+  /** What was put and removed since the last call. */
+  takeChanges(): readonly NameChange[] {
+    const changes = this.#changes;
+    this.#changes = [];
+    return changes;
   }
 
   /** Makes the next snapshot; undefined when nothing changed since the last one. */

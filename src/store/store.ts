@@ -15,7 +15,7 @@ import { openDirectory, removeLeftovers } from './directory.ts';
 import { errnoOf } from './entry.ts';
 
 export type { Clock } from './clock.ts';
-export type { SecretChange, SkippedFile, Snapshot, Store, StoredSecret } from './contract.ts';
+export type { NameChange, SecretChange, SkippedFile, Snapshot, Store, StoredSecret } from './contract.ts';
 
 export interface StoreOptions {
   readonly clock?: Clock;

@@ -16,6 +16,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   'src/secret': { mayImport: [], because: 'the agent compiles it' },
   'src/wire': { mayImport: [], because: 'the agent compiles it, and a second agent must need nothing else' },
   'src/api': { mayImport: ['src/errors', 'src/secret', 'src/wire'], because: 'a client must be able to use it without the daemon' },
+  'src/audit': { mayImport: ['src/errors', 'src/api'], because: 'what is on record is names and codes: it must not be able to reach a value' },
   'src/delivery': { mayImport: ['src/errors', 'src/secret', 'src/wire'], because: 'it decides and never acts' },
   'src/config': { mayImport: ['src/errors', 'src/secret', 'src/wire', 'src/delivery'], because: '`slicer check` runs without a daemon' },
   'src/generate': { mayImport: ['src/errors', 'src/secret', 'src/config'], because: 'a value is made from what was declared, whoever keeps or takes it' },
@@ -34,12 +35,12 @@ const RULES: Readonly<Record<string, Rule>> = {
     because: 'a VM in the foreground has neither store nor daemon',
   },
   'src/daemon': {
-    mayImport: ['src/errors', 'src/secret', 'src/wire', 'src/api', 'src/delivery', 'src/config', 'src/store', 'src/vmm', 'src/vm', 'src/live', 'src/run', 'image'],
+    mayImport: ['src/errors', 'src/secret', 'src/wire', 'src/api', 'src/audit', 'src/delivery', 'src/config', 'src/store', 'src/vmm', 'src/vm', 'src/live', 'src/run', 'image'],
     because: 'it puts the parts together, and nothing but `slicer up` imports it',
   },
   'src/client': { mayImport: ['src/errors', 'src/secret', 'src/api'], because: 'it is the public SDK' },
   'src/cli': {
-    mayImport: ['src/errors', 'src/secret', 'src/api', 'src/client', 'src/config', 'src/delivery', 'src/generate', 'src/store', 'src/live', 'src/vm', 'src/run', 'image'],
+    mayImport: ['src/errors', 'src/secret', 'src/api', 'src/audit', 'src/client', 'src/config', 'src/delivery', 'src/generate', 'src/store', 'src/live', 'src/vm', 'src/run', 'image'],
     because: 'it speaks to the daemon through the client only',
   },
   agent: { mayImport: ['src/wire', 'src/secret'], because: 'a guest has no Node and must hold nothing of the host' },

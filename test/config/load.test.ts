@@ -75,6 +75,7 @@ test('a full configuration is resolved: bytes, absolute paths, no doubles', () =
       unix: { path: '/srv/api.sock', group: '1000' },
       auth: { enabled: true, tokenFile: '/srv/token' },
     },
+    audit: { path: '/srv/.slicer/audit.log', maxBytes: 64 * 1024 ** 2, keep: 3 },
   });
 });
 
@@ -90,6 +91,7 @@ test('what is left out has a default', () => {
       unix: { path: '/srv/slicer.sock', group: undefined },
       auth: { enabled: true, tokenFile: '/var/lib/slicer/auth/token' },
     },
+    audit: { path: '/srv/.slicer/audit.log', maxBytes: 64 * 1024 ** 2, keep: 3 },
   });
 });
 

@@ -92,6 +92,7 @@ async function start(t: TestContext, where: Place, options: Options = {}): Promi
     hostGroups: [{ ...GROUP, vmm: { hypervisor: 'firecracker', machine: 'q35' }, ...group }],
     secretsDir: join(directory, '.secrets'),
     api: { unix: { path: socket, group: undefined }, tcp: undefined, auth: { enabled: false, tokenFile: join(directory, 'token') } },
+    audit: { path: join(directory, 'audit.log'), maxBytes: 2 ** 26, keep: 3 },
   };
   const daemon = await startDaemon(config, {
     directory, keepVms: true, log: memoryLog(log),

@@ -39,6 +39,7 @@ export class MemoryStore implements Store {
     return () => this.#listeners.delete(listener);
   }
 
+  onOutsideChange = (): (() => void) => () => undefined;
   create = unsupported;
   update = unsupported;
   remove = unsupported;

@@ -1,0 +1,35 @@
+// The files of a log: `audit.log`, the newest, and `audit.log.1` and so on, each older than the one before.
+import { readdirSync, renameSync, rmSync, statSync, unlinkSync } from 'node:fs';
+import { basename, dirname } from 'node:path';
+
+export interface FoundFile {
+  readonly path: string;
+  readonly ino: number;
+  readonly mtimeMs: number;
+}
+
+/** Those that are there, oldest first. Throws the system call's error when their directory can't be read. */
+export function findFiles(path: string): FoundFile[] {
+  const prefix = `${basename(path)}.`;
+  const numbers = readdirSync(dirname(path))
+    .filter((name) => name.startsWith(prefix) && /^[1-9][0-9]{0,5}$/.test(name.slice(prefix.length)))
+    .map((name) => Number(name.slice(prefix.length)));
+  return [...numbers.sort((a, b) => b - a).map((number) => `${path}.${number}`), path].flatMap((file) => {
+    // Between the listing and now it may have been rotated: then it is looked at under its next name.
+    const stats = statSync(file, { throwIfNoEntry: false });
+    return stats === undefined ? [] : [{ path: file, ino: stats.ino, mtimeMs: stats.mtimeMs }];
+  });
+}
+
+/** Makes `path` free; `keep` older files stay. Throws the system call's error. */
+export function shiftFiles(path: string, keep: number): void {
+  if (keep === 0) return unlinkSync(path);
+  const numbered = (number: number): string => (number === 0 ? path : `${path}.${number}`);
+  for (const { path: file } of findFiles(path)) {
+    if (file !== path && Number(file.slice(path.length + 1)) >= keep) rmSync(file);
+  }
+  for (let number = keep; number > 0; number -= 1) {
+    if (statSync(numbered(number - 1), { throwIfNoEntry: false }) !== undefined) renameSync(numbered(number - 1), numbered(number));
+  }
+}
+

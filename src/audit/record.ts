@@ -1,0 +1,28 @@
+// What stands on record, one JSON object a line. No field can hold a value: names are names by their rule,
+// reasons are codes of ours, and of what a guest sends nothing is kept. Fields are described in docs/audit.md.
+import type { AuditRecord } from '../api/audit.ts';
+
+/** As its writer makes it; the log adds the time. */
+export type AuditEntry = Omit<AuditRecord, 'time'>;
+
+/** Who acts when nobody asked for it over the API. An API token can't have one of these names, nor a role's. */
+export const ACTOR = { vm: 'vm', file: 'file', daemon: 'daemon', nobody: 'nobody', anybody: 'anybody' } as const;
+
+/** The line of a record, with its line feed. `time` is RFC 3339, UTC, with milliseconds. */
+export function formatRecord(time: string, { actor, event, vm, secret, outcome, reason, ...rest }: AuditEntry): string {
+  // JSON leaves out what is undefined; who reads the file finds the same order in every line.
+  return `${JSON.stringify({ time, actor, event, vm, secret, outcome, reason, ...rest })}\n`;
+}
+
+/** A record, or undefined for a line that is none: one that a crash cut short, or that somebody else wrote. */
+export function parseRecord(line: string): AuditRecord | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch {
+    return undefined;
+  }
+  if (typeof value !== 'object' || value === null) return undefined;
+  const { time, actor, event, outcome } = value as Record<string, unknown>;
+  return [time, actor, event, outcome].every((field) => typeof field === 'string') ? (value as AuditRecord) : undefined;
+}
