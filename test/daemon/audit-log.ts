@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { AuditRecord } from '../../src/api/audit.ts';
 import { parseRecord } from '../../src/audit/record.ts';
 
-export const auditFile = (directory: string): string => join(directory, 'audit.log');
+export const auditFile = (directory: string): string => join(directory, '.slicer', 'audit.log');
 
 /** Every line must be a record. */
 export function auditRecords(directory: string): AuditRecord[] {

@@ -74,7 +74,7 @@ export async function bench(t: TestContext, options: Options = {}): Promise<Benc
     hostGroups: options.groups ?? [GROUP],
     secretsDir: join(directory, '.secrets'),
     api: { unix: { path: socket, group: undefined }, tcp: { address: '127.0.0.1', port: 0 }, auth: { enabled: options.auth ?? true, tokenFile } },
-    audit: { path: join(directory, 'audit.log'), maxBytes: 64 * MIB, keep: 3 },
+    audit: { path: join(directory, '.slicer', 'audit.log'), maxBytes: 64 * MIB, keep: 3 },
   };
   const machine: DaemonOptions['machine'] = {
     openVms: async () => vms,
