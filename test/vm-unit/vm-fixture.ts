@@ -131,15 +131,14 @@ export async function openLab(t: TestContext): Promise<Lab> {
   };
 }
 
-/** Resolves when a VM is as wanted, with how many milliseconds that took. */
-export function until(vms: Vms, hostname: string, wanted: (vm: Vm | undefined) => boolean): Promise<number> {
-  const began = performance.now();
+/** Resolves when a VM is as wanted. */
+export function until(vms: Vms, hostname: string, wanted: (vm: Vm | undefined) => boolean): Promise<void> {
   return new Promise((resolve) => {
     const look = (): void => {
       if (!wanted(vms.get(hostname))) return;
       stop();
       clearTimeout(keepAlive);
-      resolve(performance.now() - began);
+      resolve();
     };
     const stop = vms.onChange(look);
     // Neither a VM nor the watch over it keeps this process alive.

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { compileAttacker } from './guest-programs.ts';
 import { MISSING_COMPILER, MISSING_DEBIAN } from './parts.ts';
+import { eventually } from './patience.ts';
 import { oneGroup, withSlicer } from './slicer.ts';
 
 const USERDATA = `userdata: |
@@ -20,19 +21,19 @@ const fixture = withSlicer(oneGroup('secrets: [api-key]', USERDATA).replace('ima
 });
 const { skip } = fixture;
 
-const inGuest = (script: string, limitMs = 60_000): Promise<string> => fixture.slicer.inGuest('vm-1', script, { limitMs });
+const inGuest = (script: string): Promise<string> => fixture.slicer.inGuest('vm-1', script);
 
 /** Starts a script that goes on without the agent; `finished` has what it wrote. */
 const start = (name: string, script: string): Promise<string> =>
   fixture.slicer.inGuest('vm-1', `cat > /root/${name}; setsid sh /root/${name} > /root/${name}.out 2>&1 < /dev/null &`, { stdin: `${script}\ntouch /root/${name}.done\n` });
 
 async function finished(name: string): Promise<string> {
-  for (let attempt = 0; attempt < 10; attempt += 1) {
-    const { exitCode, stdout } = await fixture.slicer.run(['vm', 'exec', 'vm-1', '--shell', '--',
-      `n=0; until [ -e /root/${name}.done ]; do n=$((n+1)); [ $n -lt 100 ] || exit 9; sleep 0.1; done; cat /root/${name}.out`]);
-    if (exitCode === 0) return stdout;
-  }
-  throw new Error(`${name} has not ended: ${await inGuest(`cat /root/${name}.out`)}`);
+  let last = { exitCode: -1, stdout: '', stderr: '' };
+  await eventually(() => `${name} has ended: ${JSON.stringify(last)}`, async () => {
+    last = await fixture.slicer.run(['vm', 'exec', 'vm-1', '--shell', '--', `[ -e /root/${name}.done ] && cat /root/${name}.out`]);
+    return last.exitCode === 0;
+  });
+  return last.stdout;
 }
 
 test('systemd holds the port, and tells how many secrets its agent holds', { skip }, async () => {

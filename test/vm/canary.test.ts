@@ -45,7 +45,7 @@ test('values go through every path: by hand, CLI, API, userdata, exec, sync, err
     await run(['secret', 'create', 'created'], VALUES.created);
     await run(['secret', 'create', 'from-file', `--from-file=${outside}/value`]);
     writeFileSync(`${outside}/userdata`, `#!/bin/sh\nVALUE=${VALUES.inUserdata}\ncat /run/slicer/secrets/* > /dev/null\n`);
-    await run(['vm', 'launch', '--wait-userdata', '--timeout=60s', `--userdata-file=${outside}/userdata`]);
+    await run(['vm', 'launch', '--wait-userdata', '--timeout=120s', `--userdata-file=${outside}/userdata`]);
   } finally {
     await (await import('node:fs/promises')).rm(outside, { recursive: true });
   }

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync, readdirSync, statSync } from 'node:fs';
 import { test } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
+import { eventually } from './patience.ts';
 import { processesOf, untilEnded } from './processes.ts';
 import { oneGroup, withSlicer } from './slicer.ts';
 
@@ -12,12 +12,12 @@ const fixture = withSlicer(oneGroup(), { prepare: async (slicer) => slicer.put('
 const { skip } = fixture;
 
 async function untilStatus(hostname: string, status: string): Promise<any> {
-  for (let round = 0; round < 200; round += 1) {
-    const vm = (await fixture.slicer.api('GET', '/nodes')).body.find((each: { hostname: string }) => each.hostname === hostname);
-    if (vm?.status === status) return vm;
-    await delay(50);
-  }
-  throw new Error(`vm ${hostname} is not ${status} after 10 s`);
+  let vm: any;
+  await eventually(() => `vm ${hostname} is ${status}, and not ${JSON.stringify(vm)}`, async () => {
+    vm = (await fixture.slicer.api('GET', '/nodes')).body.find((each: { hostname: string }) => each.hostname === hostname);
+    return vm?.status === status;
+  });
+  return vm;
 }
 
 function vmmOf(hostname: string): number {
@@ -43,7 +43,7 @@ test('vm logs shows the last lines, without what could steer a terminal', { skip
 
 test('the log of a guest that writes without end is bounded on disk, and keeps the newest', { skip }, async () => {
   const { slicer } = fixture;
-  await slicer.inGuest('vm-1', 'head -c 1600000 /dev/zero | tr "\\0" x | fold -w 99 > /dev/console; (echo; echo the newest line) > /dev/console', { limitMs: 180_000 });
+  await slicer.inGuest('vm-1', 'head -c 1600000 /dev/zero | tr "\\0" x | fold -w 99 > /dev/console; (echo; echo the newest line) > /dev/console');
   let newest = '';
   for (let round = 0; round < 100 && newest !== 'the newest line\n'; round += 1) newest = await slicer.ok(['vm', 'logs', 'vm-1', '--lines=1']);
   assert.equal(newest, 'the newest line\n');
@@ -61,8 +61,8 @@ test('a guest that restarts comes back with its secrets, and takes changes and c
     await slicer.inGuest('vm-1', 'touch /tmp/before-restart');
     const before = await starts();
     // The guest ends before it can say how the command did.
-    const ended = slicer.run(['vm', 'exec', 'vm-1', '--shell', '--', restart], { limitMs: 30_000 });
-    for (let round = 0; round < 200 && await starts() === before; round += 1) await delay(50);
+    const ended = slicer.run(['vm', 'exec', 'vm-1', '--shell', '--', restart]);
+    await eventually('the agent says again what it holds', async () => await starts() > before);
     await ended;
     assert.equal(await slicer.inGuest('vm-1', 'ls /tmp/before-restart 2>/dev/null || cat /run/slicer/secrets/api-key'), 'my-api-key');
     const { stderr } = await slicer.run(['secret', 'update', 'api-key'], { stdin: `after ${restart}` });
@@ -76,7 +76,7 @@ test('a guest that restarts comes back with its secrets, and takes changes and c
 test('a VM whose guest powers off is shown as stopped, and another is not touched', { skip }, async () => {
   const { slicer } = fixture;
   assert.equal(await slicer.launch(), 'vm-2');
-  await slicer.run(['vm', 'exec', 'vm-2', '--', 'poweroff'], { limitMs: 30_000 });
+  await slicer.run(['vm', 'exec', 'vm-2', '--', 'poweroff']);
   const vm = await untilStatus('vm-2', 'Stopped');
   assert.match(vm.error, /powered/);
   assert.equal((await slicer.run(['vm', 'exec', 'vm-2', '--', 'true'])).exitCode, 5);
@@ -88,7 +88,7 @@ test('a VM whose VMM is killed is shown as failed, with its last console lines',
   const { slicer } = fixture;
   assert.equal(await slicer.launch(), 'vm-2');
   await slicer.inGuest('vm-2', 'echo these were my last words > /dev/console');
-  for (let round = 0; round < 100 && !/last words/.test(await slicer.ok(['vm', 'logs', 'vm-2', '--lines=2'])); round += 1);
+  await eventually('the console has the last words', async () => /last words/.test(await slicer.ok(['vm', 'logs', 'vm-2', '--lines=2'])));
   const pid = vmmOf('vm-2');
   process.kill(pid, 'SIGKILL');
   await untilEnded(pid);

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { test } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
+import { eventually } from './patience.ts';
 import { allProcesses } from './processes.ts';
 import { filesBelow, find } from './search.ts';
 import { oneGroup, withSlicer } from './slicer.ts';
@@ -76,7 +76,7 @@ test('a user of the guest reads none of it, whichever way he tries', { skip }, a
 
 test("a VM without credentials has none, one that names none has its group's, and live secrets come beside them", { skip }, async () => {
   const { slicer } = fixture;
-  const { status, body } = await slicer.api('POST', '/hostgroup/vm/nodes?wait=agent&timeout=60s', { secrets: ['live'], credentials: [] });
+  const { status, body } = await slicer.api('POST', '/hostgroup/vm/nodes?wait=agent&timeout=120s', { secrets: ['live'], credentials: [] });
   assert.deepEqual([status, body.hostname, body.credentials], [201, 'vm-2', []]);
   assert.deepEqual([...(await oemStrings('vm-2')).keys()], ['slicer.boot-token', 'slicer.host-port']);
   const vm = await slicer.launch('--secret=live');
@@ -108,10 +108,10 @@ test('a guest that restarts has them still, as they were: a change of the secret
   await slicer.ok(['secret', 'update', 'utf8', '--from-literal=another']);
   await slicer.ok(['secret', 'remove', 'nul']);
   await slicer.inGuest('vm-1', 'touch /tmp/before-restart');
-  await slicer.run(['vm', 'exec', 'vm-1', '--', 'reboot'], { limitMs: 30_000 });
+  await slicer.run(['vm', 'exec', 'vm-1', '--', 'reboot']);
   // Only the log is looked at: the guest is left alone until its agent has spoken.
   const isBack = async (): Promise<boolean> => /Restarting system[^]*slicer-agent: holds/.test(await slicer.ok(['vm', 'logs', 'vm-1', '--lines=0']));
-  for (let round = 0; round < 100 && !await isBack(); round += 1) await delay(200);
+  await eventually('the guest is back', isBack);
   await slicer.inGuest('vm-1', 'test ! -e /tmp/before-restart');
   assert.deepEqual(await oemStrings('vm-1'), before);
 });

@@ -61,7 +61,7 @@ test('a VM that died while no daemon ran is shown as failed, and what it left is
 });
 
 test('a second daemon in the same directory is refused', { skip }, async () => {
-  const { exitCode, stderr } = await fixture.slicer.run(['up'], { limitMs: 20_000 });
+  const { exitCode, stderr } = await fixture.slicer.run(['up']);
   assert.notEqual(exitCode, 0);
   assert.match(stderr, /^slicer: error: /m);
   assert.equal(await fixture.slicer.inGuest('vm-1', 'echo still served'), 'still served\n');

@@ -11,9 +11,8 @@ import { cpioArchive } from '../../image/cpio.ts';
 import { findTinyImage, TINY_CMDLINE } from '../../image/tiny.ts';
 import { chooseRuntimeDirectory, memoryDirectories } from '../../src/vm/runtime-directory.ts';
 import { ROOT } from './parts.ts';
+import { LIMIT_MS } from './patience.ts';
 import { allProcesses, untilGone } from './processes.ts';
-
-const LIMIT_MS = 90_000 * Number(process.env['SLICER_TEST_PATIENCE'] ?? 1);
 
 export interface RunningVm {
   readonly process: ChildProcess;
@@ -53,7 +52,7 @@ export class Foreground {
 
   /** What it is told after the first `from` fields, once it is `count` of them: the messenger is a process of its own. */
   async untilTold(from: number, count: number): Promise<string[]> {
-    while (this.told().length < from + count) await once(this.#manager?.stdout as NodeJS.ReadableStream, 'data', { signal: AbortSignal.timeout(20_000) });
+    while (this.told().length < from + count) await once(this.#manager?.stdout as NodeJS.ReadableStream, 'data', { signal: AbortSignal.timeout(LIMIT_MS) });
     return this.told().slice(from);
   }
 

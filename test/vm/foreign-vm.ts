@@ -6,6 +6,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, watch, writeFileSync } f
 import { dirname, join } from 'node:path';
 import { cpioArchive, type CpioEntry } from '../../image/cpio.ts';
 import { processesOf } from './processes.ts';
+import { LIMIT_MS } from './patience.ts';
 
 export interface ForeignVm {
   /** The guest's connections to port P arrive at `PATH_P`. */
@@ -70,7 +71,7 @@ export async function startForeignVm(vmDirectory: string, options: ForeignVmOpti
   start(withoutBootChannel);
   return {
     vsockPath: join(directory, 'vm.vsock'),
-    untilConsole: async (pattern, limitMs = 20_000) => {
+    untilConsole: async (pattern, limitMs = LIMIT_MS) => {
       const signal = AbortSignal.timeout(limitMs);
       while (!pattern.test(text)) {
         await once(output, 'text', { signal }).catch(() => { throw new Error(`no ${pattern} on the console:\n${text}`); });
@@ -98,7 +99,7 @@ function dropOptions(words: readonly string[], isUnwanted: (option: string, valu
 async function untilThere(path: string): Promise<void> {
   const watcher = watch(dirname(path));
   try {
-    while (!existsSync(path)) await once(watcher, 'change', { signal: AbortSignal.timeout(5_000) });
+    while (!existsSync(path)) await once(watcher, 'change', { signal: AbortSignal.timeout(LIMIT_MS) });
   } finally {
     watcher.close();
   }

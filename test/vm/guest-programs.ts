@@ -4,8 +4,8 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { ROOT } from './parts.ts';
+import { eventually } from './patience.ts';
 import type { Slicer } from './slicer.ts';
 
 /** The attacker as a static program for any x86-64 guest. */
@@ -45,13 +45,11 @@ touch /tmp/without-agent.done
 }
 
 /** What the script wrote, once it has ended and the agent is back. */
-export async function outputWithoutAgent(slicer: Slicer, vm: string, limitMs = 60_000): Promise<string> {
-  const deadline = Date.now() + limitMs;
-  for (;;) {
-    const { exitCode, stdout, stderr } = await slicer.run(['vm', 'exec', vm, '--shell', '--',
-      '[ -e /tmp/without-agent.done ] && cat /tmp/without-agent.out']);
-    if (exitCode === 0) return stdout;
-    if (Date.now() > deadline) throw new Error(`no agent in ${vm} after ${limitMs} ms: ${stderr}`);
-    await delay(200);
-  }
+export async function outputWithoutAgent(slicer: Slicer, vm: string): Promise<string> {
+  let last = { exitCode: -1, stdout: '', stderr: '' };
+  await eventually(() => `an agent is in ${vm}: ${last.stderr}`, async () => {
+    last = await slicer.run(['vm', 'exec', vm, '--shell', '--', '[ -e /tmp/without-agent.done ] && cat /tmp/without-agent.out']);
+    return last.exitCode === 0;
+  });
+  return last.stdout;
 }

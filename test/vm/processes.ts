@@ -1,6 +1,7 @@
 // What /proc tells of the processes of this machine: which belong to a daemon's directory, and what
 // anybody on the machine could read of their arguments and environments.
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { LIMIT_MS } from './patience.ts';
 
 export interface ProcessView {
   readonly pid: number;
@@ -33,7 +34,7 @@ export function processesOf(directory: string): ProcessView[] {
 }
 
 /** Resolves when none is left, at the latest after `limitMs`; with those that are. */
-export async function untilGone(directory: string, limitMs = 5_000): Promise<ProcessView[]> {
+export async function untilGone(directory: string, limitMs = LIMIT_MS): Promise<ProcessView[]> {
   const deadline = Date.now() + limitMs;
   for (;;) {
     const left = processesOf(directory);
@@ -43,7 +44,7 @@ export async function untilGone(directory: string, limitMs = 5_000): Promise<Pro
 }
 
 /** Resolves when the process has ended: what is no child of ours can only be looked at. */
-export async function untilEnded(pid: number, limitMs = 10_000): Promise<void> {
+export async function untilEnded(pid: number, limitMs = LIMIT_MS): Promise<void> {
   const deadline = Date.now() + limitMs;
   while (isAlive(pid)) {
     if (Date.now() > deadline) throw new Error(`process ${pid} still runs after ${limitMs} ms`);

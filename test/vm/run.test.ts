@@ -8,6 +8,7 @@ import { after, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { compile, Foreground, guestWith } from './foreground-vm.ts';
 import { MISSING_COMPILER, MISSING_DEBIAN } from './parts.ts';
+import { LIMIT_MS } from './patience.ts';
 import { allProcesses, isAlive, untilEnded } from './processes.ts';
 import { filesBelow, find, type Place } from './search.ts';
 
@@ -132,7 +133,7 @@ test('a console that nobody reads any more keeps neither the guest from its end 
   vm.process.stdout?.pause();
   const exit = once(vm.process, 'exit');
   await vm.until(/vm flood ended: the guest powered itself off\n/);
-  assert.deepEqual(await Promise.race([exit, delay(20_000, 'it is still there', { ref: false })]), [0, null]);
+  assert.deepEqual(await Promise.race([exit, delay(LIMIT_MS, 'it is still there', { ref: false })]), [0, null]);
   vm.process.stdout?.resume();
   await vm.end();
   await assertNothingLeft('flood');

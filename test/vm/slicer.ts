@@ -13,6 +13,7 @@ import { after, before } from 'node:test';
 import { text } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import { MISSING_PART, ROOT } from './parts.ts';
+import { LIMIT_MS, PATIENCE } from './patience.ts';
 import { untilGone } from './processes.ts';
 
 export interface RunOptions {
@@ -34,13 +35,9 @@ export interface ApiAnswer {
   readonly body: any;
 }
 
-/** By how much all limits are longer: a machine that is itself emulated needs more than one. */
-const PATIENCE = Number(process.env['SLICER_TEST_PATIENCE'] ?? 1);
-
-const RUN_LIMIT_MS = 90_000 * PATIENCE;
-const DAEMON_LIMIT_MS = 30_000 * PATIENCE;
-const LAUNCH_LIMIT_S = 60 * PATIENCE;
-const HOLDS_LIMIT_MS = 20_000 * PATIENCE;
+/** Longer than what a command of the tests itself waits for. */
+const RUN_LIMIT_MS = 1.5 * LIMIT_MS;
+const LAUNCH_LIMIT_S = LIMIT_MS / 1000;
 
 export class Slicer {
   readonly directory: string;
@@ -74,7 +71,7 @@ export class Slicer {
     const ended = this.#exitCode.then((code): never => {
       throw new Error(`slicer up ended with exit code ${code}:\n${this.#output}`);
     });
-    await Promise.race([this.#untilHealthy(AbortSignal.timeout(DAEMON_LIMIT_MS)), ended]);
+    await Promise.race([this.#untilHealthy(AbortSignal.timeout(LIMIT_MS)), ended]);
     ended.catch(() => undefined);
   }
 
@@ -144,13 +141,13 @@ export class Slicer {
   }
 
   /** Resolves when `condition`, a command of the guest's shell, holds there. */
-  async untilInGuest(vm: string, condition: string, limitMs = 10_000): Promise<void> {
+  async untilInGuest(vm: string, condition: string, limitMs = LIMIT_MS): Promise<void> {
     const rounds = Math.ceil(limitMs / 20);
     await this.inGuest(vm, `n=0; until ${condition}; do n=$((n+1)); [ $n -lt ${rounds} ] || exit 1; usleep 20000; done`);
   }
 
   /** Resolves when the VM holds the newest value of every secret that it is granted, and reports no fault. */
-  async untilHolds(vm: string, limitMs = HOLDS_LIMIT_MS): Promise<void> {
+  async untilHolds(vm: string, limitMs = LIMIT_MS): Promise<void> {
     const deadline = Date.now() + limitMs;
     for (;;) {
       const { body } = await this.api('GET', `/vm/${vm}/secrets`);

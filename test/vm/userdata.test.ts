@@ -23,7 +23,7 @@ test('userdata runs once, as root, and finds its secrets in place', { skip }, as
     'exit 3',
     '',
   ].join('\n'));
-  const vm = JSON.parse(await slicer.ok(['vm', 'launch', '--wait-userdata', '--timeout=60s', '--json', '--userdata-file=setup.sh'])).hostname;
+  const vm = JSON.parse(await slicer.ok(['vm', 'launch', '--wait-userdata', '--timeout=120s', '--json', '--userdata-file=setup.sh'])).hostname;
   assert.equal(vm, 'vm-1');
   assert.equal(await slicer.inGuest(vm, 'cat /tmp/seen; echo; cat /tmp/runs'), 'of the database\nrun\n');
 });
@@ -46,11 +46,11 @@ test('it does not run again when the agent starts again', { skip }, async () => 
 
 test('a script without #! runs in a shell, and --wait-userdata is done when it fails to run too', { skip }, async () => {
   const { slicer } = fixture;
-  const vm = JSON.parse(await slicer.ok(['vm', 'launch', '--wait-userdata', '--timeout=60s', '--json', '--userdata=echo plain > /tmp/plain'])).hostname;
+  const vm = JSON.parse(await slicer.ok(['vm', 'launch', '--wait-userdata', '--timeout=120s', '--json', '--userdata=echo plain > /tmp/plain'])).hostname;
   assert.equal(await slicer.inGuest(vm, 'cat /tmp/plain'), 'plain\n');
   assert.equal((await node(vm)).userdata_exit_code, 0);
   await slicer.ok(['vm', 'delete', vm]);
-  const other = JSON.parse(await slicer.ok(['vm', 'launch', '--wait-userdata', '--timeout=60s', '--json', '--userdata=#!/no/such/interpreter\n'])).hostname;
+  const other = JSON.parse(await slicer.ok(['vm', 'launch', '--wait-userdata', '--timeout=120s', '--json', '--userdata=#!/no/such/interpreter\n'])).hostname;
   assert.equal((await node(other)).userdata_exit_code, 126);
   await slicer.ok(['vm', 'delete', other]);
 });
