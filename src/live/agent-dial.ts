@@ -1,6 +1,12 @@
 // Dials the agent in a guest through its VMM's socket: `CONNECT PORT`, answered by `OK PORT` (as
 // Firecracker, Cloud Hypervisor and vhost-device-vsock have it).
+//
+// vhost-device-vsock 0.3.0 gives the host's connections the ports 0, 1, 2 and so on of the host's side. When
+// it comes to one that the guest is connected to, which is 901 as a rule, it refuses that dial and all that
+// follow, until the guest's connection ends. So a guest that is connected, and can't be dialled, is
+// disconnected for a moment: its agent comes back within a tenth of a second, with the session that it has.
 import { connect, type Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import { fail, type SlicerError } from '../errors/slicer-error.ts';
 import { AGENT_PORT } from '../wire/ports.ts';
 import type { AgentSockets } from './agent-sockets.ts';
@@ -8,6 +14,10 @@ import type { AgentSockets } from './agent-sockets.ts';
 /** The number is that of a local port, up to ten digits; nothing here needs it. */
 const ANSWER = /^OK [0-9]{1,10}\n$/;
 const ANSWER_MAX_BYTES = 14;
+
+/** Between two dials of a guest that was disconnected: an agent is back no sooner than after 50 ms. */
+const REDIAL_MS = 10;
+const REDIALS_MAX = 100;
 
 export const unreachable = (why: string): SlicerError =>
   fail('agent_unreachable', `the agent in the guest does not answer: ${why}`, 'slicer vm logs NAME shows the console of the guest');
@@ -17,11 +27,28 @@ export const agentProtocol = (what: string): SlicerError =>
 
 export const late = (): SlicerError => unreachable('no answer in time');
 
-/**
- * A socket to the agent, and the bytes that came after the answer. Throws agent_unreachable,
- * agent_protocol, or the signal's reason.
- */
-export function dialAgent(sockets: AgentSockets, signal: AbortSignal): Promise<{ socket: Socket; rest: Buffer }> {
+interface Dialled {
+  readonly socket: Socket;
+  /** Bytes that came after the answer. */
+  readonly rest: Buffer;
+}
+
+/** A socket to the agent. Throws agent_unreachable, agent_protocol, or the signal's reason. */
+export async function dialAgent(sockets: AgentSockets, signal: AbortSignal): Promise<Dialled> {
+  let dialled = await dialOnce(sockets, signal);
+  if (dialled === undefined && sockets.isGuestConnected) {
+    for (let redials = 0; dialled === undefined && redials < REDIALS_MAX && !sockets.isGuestDown; redials += 1) {
+      sockets.disconnectGuest();
+      await delay(REDIAL_MS);
+      dialled = await dialOnce(sockets, signal);
+    }
+  }
+  if (dialled === undefined) throw unreachable('nobody listens in the guest');
+  return dialled;
+}
+
+/** Undefined when the connection was closed instead of an answer. */
+function dialOnce(sockets: AgentSockets, signal: AbortSignal): Promise<Dialled | undefined> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(signal.reason);
     const socket = connect(sockets.path);
@@ -39,7 +66,10 @@ export function dialAgent(sockets: AgentSockets, signal: AbortSignal): Promise<{
     const onAbort = (): void => refuse(signal.reason as Error);
     signal.addEventListener('abort', onAbort);
     socket.on('error', (error: NodeJS.ErrnoException) => refuse(unreachable(error.code ?? 'the connection failed')));
-    socket.on('close', () => refuse(unreachable('nobody listens in the guest')));
+    socket.on('close', () => {
+      settle();
+      resolve(undefined);
+    });
     socket.on('connect', () => socket.write(`CONNECT ${AGENT_PORT}\n`));
     socket.on('data', (chunk) => {
       const end = chunk.indexOf(0x0a) + 1;

@@ -3,14 +3,31 @@
 // queues up, as between a reset and its next boot. What has to end then is left open, and closed later.
 import type { Socket } from 'node:net';
 
+/** The other connections of the same guest: those that it has to the host. */
+export interface GuestConnections {
+  readonly size: number;
+  closeAll(): void;
+}
+
 export class AgentSockets {
   /** The VM's VSOCK socket. */
   readonly path: string;
+  readonly #guest: GuestConnections;
   readonly #left = new Set<Socket>();
   #isGuestDown = false;
 
-  constructor(path: string) {
+  constructor(path: string, guest: GuestConnections) {
     this.path = path;
+    this.#guest = guest;
+  }
+
+  get isGuestConnected(): boolean {
+    return this.#guest.size > 0;
+  }
+
+  /** Ends what the guest has open to the host: its agent comes back by itself. */
+  disconnectGuest(): void {
+    this.#guest.closeAll();
   }
 
   get isGuestDown(): boolean {

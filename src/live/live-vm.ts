@@ -79,10 +79,6 @@ class LiveVmServer implements LiveVm {
     this.#reportRate = new TokenBucket(limits.reports, monotonicMs);
     this.#logRate = new TokenBucket(limits.logLines, monotonicMs);
     this.#userdata = new UserdataRoute(options, limits);
-    this.#session = new SessionKeeper({
-      vsockPath: options.vsockPath, bootToken: options.bootToken, limits, randomHex, monotonicMs,
-      onSession: () => this.#newSession(), onFault: (error) => this.#dialFailed(error),
-    });
     this.#secrets = new SecretsRoute({
       archives, limits, monotonicMs, view: () => this.#view,
       epoch: randomHex().slice(0, EPOCH_DIGITS),
@@ -99,6 +95,11 @@ class LiveVmServer implements LiveVm {
       key: () => this.#session.key,
       hello: (response) => this.#hello(response),
       serve: (route, request, response) => this.#serve(route, request, response),
+    });
+    this.#session = new SessionKeeper({
+      vsockPath: options.vsockPath, bootToken: options.bootToken, limits, randomHex, monotonicMs,
+      guestConnections: this.#guest.connections,
+      onSession: () => this.#newSession(), onFault: (error) => this.#dialFailed(error),
     });
     this.#stopListening = source.onChange((snapshot) => this.#take(snapshot));
   }

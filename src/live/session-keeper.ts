@@ -4,7 +4,7 @@ import { fail, type SlicerError } from '../errors/slicer-error.ts';
 import type { Secret } from '../secret/secret.ts';
 import { AgentConnection } from './agent-connection.ts';
 import { late, unreachable } from './agent-dial.ts';
-import { AgentSockets } from './agent-sockets.ts';
+import { AgentSockets, type GuestConnections } from './agent-sockets.ts';
 import { withDeadline } from './deadline.ts';
 import { authorizeCall, offerSession } from './handshake.ts';
 import type { LiveLimits } from './limits.ts';
@@ -17,6 +17,7 @@ export interface SessionKeeperParts {
   readonly limits: LiveLimits;
   readonly randomHex: () => string;
   readonly monotonicMs: () => number;
+  readonly guestConnections: GuestConnections;
   /** There is a new key; the one before is worth nothing any more. */
   readonly onSession: () => void;
   readonly onFault: (error: Error) => void;
@@ -57,7 +58,7 @@ export class SessionKeeper {
   constructor(parts: SessionKeeperParts) {
     this.#parts = parts;
     this.#rate = new TokenBucket(parts.limits.hellos, parts.monotonicMs);
-    this.#sockets = new AgentSockets(parts.vsockPath);
+    this.#sockets = new AgentSockets(parts.vsockPath, parts.guestConnections);
     this.#turns = new Turns(parts.limits.unprovenCallsMax);
   }
 

@@ -56,10 +56,12 @@ test('an impostor on the port of the agent learns nothing that it could use', as
 });
 
 test('a guest in which nobody listens is unreachable, and so is one that never answers', async (t) => {
+  const empty = await bench(t);
+  await empty.agent.establish();
+  empty.device.agent = undefined;
+  await assert.rejects(empty.vm.call(never), { code: 'agent_unreachable', message: /nobody listens/ });
   const set = await bench(t, { limits: { handshakeMs: 50 } });
   await set.agent.establish();
-  set.device.agent = undefined;
-  await assert.rejects(set.vm.call(never), { code: 'agent_unreachable', message: /nobody listens/ });
   set.device.agent = (socket) => void socket.resume();
   await assert.rejects(set.vm.call(never), { code: 'agent_unreachable', message: /no answer in time/ });
   const abort = new AbortController();
@@ -129,6 +131,19 @@ test('calls in the same moment are dialled four at a time, and each is answered'
   }));
   assert.deepEqual(answers, answers.map(() => agent.health));
   assert.equal(most, 4);
+});
+
+test('a device that refuses dials while the guest is connected is dialled when the guest is not, in the same session', async (t) => {
+  const { agent, vm, device } = await bench(t);
+  await agent.establish();
+  assert.equal(await agent.sync(), 200);
+  const { socket } = await agent.connection();
+  const serve = device.agent;
+  device.agent = undefined;
+  socket.once('close', () => { device.agent = serve; });
+  const call = await vm.call(never);
+  assert.deepEqual(await call.health(), agent.health);
+  assert.equal(await agent.sync(), 304);
 });
 
 test('a call that waits for its turn can be given up, and waits not for ever', async (t) => {

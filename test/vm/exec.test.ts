@@ -1,6 +1,9 @@
 // Commands in a guest: who they run as, what goes in and comes out, and how they end.
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { oneGroup, withSlicer } from './slicer.ts';
 
@@ -124,6 +127,23 @@ test('a command that makes much output does not grow daemon or agent', { skip },
   const peak = Number(await slicer.inGuest('vm-1', "sed -n 's/^VmHWM: *\\t*\\([0-9]*\\) kB/\\1/p' /proc/$(pidof slicer-agent | sed 's/ .*//')/status"));
   assert.ok(peak < 8 * 1024, `the agent needed ${peak} KiB`);
   assert.doesNotMatch(slicer.daemonOutput, /Warning/);
+});
+
+test('a guest that was dialled a thousand times can still be called', { skip }, async () => {
+  const { slicer } = fixture;
+  const [directory] = slicer.runtimeDirectories();
+  // To a port on which nobody listens, as any process of the host's user may.
+  for (let count = 0; count < 1000; count += 1) {
+    const socket = connect(join(directory as string, 'vm-1', 'vm.vsock'));
+    socket.on('error', () => undefined);
+    socket.write('CONNECT 899\n');
+    socket.resume();
+    await once(socket, 'close');
+  }
+  assert.equal(await slicer.inGuest('vm-1', 'echo here'), 'here\n');
+  await slicer.ok(['secret', 'create', 'later', '--from-literal=a value']);
+  await slicer.untilHolds('vm-1');
+  assert.equal(await slicer.inGuest('vm-1', 'cat /run/slicer/secrets/later'), 'a value');
 });
 
 test('health tells version, times and whether userdata ran', { skip }, async () => {
