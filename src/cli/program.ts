@@ -86,7 +86,8 @@ function prepare(command: Command, context: Context, description: string): Comma
 /** Which command a complaint is about, for the hint. */
 const commandOf = new WeakMap<CommanderError, Command>();
 
-function usageError(error: CommanderError): SlicerError {
+/** A complaint of commander's as one of ours, without what was typed as a value. */
+export function usageError(error: CommanderError): SlicerError {
   const [fact = '', suggestion] = withoutValue(error.message).replace(/^error: /, '').split('\n');
   const problem: Problem = {
     code: 'usage',

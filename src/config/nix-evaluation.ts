@@ -29,11 +29,24 @@ export function evaluateNix({ file, path, env, limitMs = LIMIT_MS }: NixSource):
   const options = { env: { ...env, NO_COLOR: '1' }, timeout: limitMs, killSignal: 'SIGKILL', maxBuffer: OUTPUT_MAX_BYTES } as const;
   return new Promise((resolve, reject) => {
     const child = execFile('nix-instantiate', argv, options, (error, stdout, stderr) => {
-      if (error === null) return resolve(JSON.parse(stdout));
-      reject(failure(error, stderr, { file, path, limitMs }));
+      if (error !== null) return reject(failure(error, stderr, { file, path, limitMs }));
+      try {
+        resolve(nixData(stdout, file));
+      } catch (damaged) {
+        reject(damaged as Error);
+      }
     });
     child.stdin?.on('error', () => undefined).end();
   });
+}
+
+/** What Nix printed, as data. Throws invalid_config, without a word of it. */
+export function nixData(stdout: string, file: string): unknown {
+  try {
+    return JSON.parse(stdout);
+  } catch {
+    throw fail('invalid_config', `${file}: nix printed ${stdout.length} characters that are no JSON`);
+  }
 }
 
 function failure(error: ExecFileException, stderr: string, { file, path, limitMs }: Omit<NixSource, 'env'>): SlicerError {

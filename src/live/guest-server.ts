@@ -53,9 +53,10 @@ export function guestServer({ limits, monotonicMs, key, hello, refused, serve }:
 
   server.on('request', (request, response) => {
     const { socket } = request;
-    // The next request before the answer to this one: the protocol has no pipelining, and a thousand
-    // polls in one connection would be a thousand responses held.
-    if (busy.get(socket)?.writableEnded === false) {
+    // The next request before the answer to this one was taken: the protocol has no pipelining, and a
+    // thousand polls in one connection would be a thousand responses held.
+    // Node's parser takes older versions of HTTP too, and what they leave out is guessed.
+    if (response.socket === null || busy.get(socket)?.writableEnded === false || request.httpVersion !== '1.1') {
       refused('malformed');
       return void socket.destroy();
     }

@@ -22,7 +22,9 @@ export function respond(
   if (socket === null || response.headersSent) return;
   // RFC 9110, 8.6: none in a 204; in a 304 it would be that of the 200.
   const length = status === 204 || status === 304 ? {} : { 'Content-Length': body.byteLength };
-  response.writeHead(status, { ...headers, ...length });
+  // A body that was not read would be read to its end first, however long it says it is.
+  const close = hasBody(response.req) && !response.req.complete ? { Connection: 'close' } : {};
+  response.writeHead(status, { ...headers, ...close, ...length });
   response.end(body);
   if (socket.writableLength === 0) return;
   const timeMs = limits.responseMs + (body.byteLength / limits.responseBytesPerSecond) * 1000;
@@ -34,7 +36,7 @@ export function respondEmpty(response: ServerResponse, status: number, limits: R
   respond(response, status, {}, EMPTY, limits);
 }
 
-/** An error ends the connection when there is a body that was not read. */
+/** What is wrong, as JSON. */
 export function respondError(
   response: ServerResponse,
   status: number,
@@ -44,8 +46,7 @@ export function respondError(
   headers: Readonly<Record<string, string>> = {},
 ): void {
   const body = Buffer.from(JSON.stringify({ error: message, code }));
-  const close = hasBody(response.req) && !response.req.complete ? { Connection: 'close' } : {};
-  respond(response, status, { ...headers, ...close, 'Content-Type': 'application/json' }, body, limits);
+  respond(response, status, { ...headers, 'Content-Type': 'application/json' }, body, limits);
 }
 
 /** 429 with the seconds after which to come again. */

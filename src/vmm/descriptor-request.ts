@@ -27,9 +27,14 @@ export async function putWithDescriptors(
     `PUT ${path} HTTP/1.1`, 'Host: localhost', 'Accept: application/json', 'Content-Type: application/json',
     `Content-Length: ${bytes.length}`, 'Connection: close', '', '',
   ].join('\r\n');
-  const [, status, text] = ANSWER.exec(await run(agent, socket, head + bytes.toString(), descriptors, signal)) ?? [];
+  takeWholeAnswer(what, await run(agent, socket, head + bytes.toString(), descriptors, signal));
+}
+
+/** An answer with its head, as the agent passes it on. Throws launch_failed unless it is a 2xx one. */
+export function takeWholeAnswer(what: string, answer: string): unknown {
+  const [, status, text] = ANSWER.exec(answer) ?? [];
   if (status === undefined || text === undefined) throw fail('launch_failed', `the VMM's answer to ${what} is no HTTP`);
-  takeAnswer(what, Number(status), text);
+  return takeAnswer(what, Number(status), text);
 }
 
 function run(agent: string, socket: string, request: string, descriptors: readonly number[], signal: AbortSignal): Promise<string> {

@@ -5,6 +5,7 @@ import { connect, type Socket } from 'node:net';
 import * as z from 'zod';
 import { fail } from '../errors/slicer-error.ts';
 import type { VmmControl } from './contract.ts';
+import { printable } from './vmm-api.ts';
 
 const LINE_MAX_BYTES = 64 * 1024;
 
@@ -26,7 +27,7 @@ export interface QmpControl extends VmmControl {
   setBalloon(bytes: number): Promise<void>;
 }
 
-/** Throws launch_failed when QEMU closes, breaks the protocol or refuses; `signal`'s reason when it aborts. */
+/** Throws launch_failed when QEMU closes, breaks the protocol or refuses, vm_not_running when it closed between two commands; `signal`'s reason when it aborts. */
 export async function connectQmp(path: string, signal: AbortSignal): Promise<QmpControl> {
   signal.throwIfAborted();
   const socket = connect(path);
@@ -113,7 +114,7 @@ class QmpConnection {
     const id = 'QMP' in parsed ? 'greeting' : parsed.id ?? '';
     const waiting = this.#waiting.get(id);
     this.#waiting.delete(id);
-    if ('error' in parsed) waiting?.reject(fail('launch_failed', `qemu refused a command: ${parsed.error.desc}`));
+    if ('error' in parsed) waiting?.reject(fail('launch_failed', `qemu refused a command: ${printable(parsed.error.desc)}`));
     else waiting?.resolve();
   }
 

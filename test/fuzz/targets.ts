@@ -1,0 +1,11 @@
+// Every parser of what a guest, a user, a VMM or a file says.
+import type { Target } from './engine.ts';
+import { agentTargets } from './targets/agent.ts';
+import { fileTargets } from './targets/files.ts';
+import { guestConnectionTargets } from './targets/guest-connections.ts';
+import { guestTextTargets } from './targets/guest-text.ts';
+import { userTargets } from './targets/users.ts';
+import { vmmTargets } from './targets/vmm.ts';
+import { wireTargets } from './targets/wire.ts';
+
+export const TARGETS: readonly Target[] = [...wireTargets, ...guestConnectionTargets, ...guestTextTargets, ...vmmTargets, ...fileTargets, ...userTargets, ...agentTargets];

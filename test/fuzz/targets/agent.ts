@@ -1,0 +1,183 @@
+// The agent's own parsers, under Node: its archive writer over directories in memory, what the host's
+// connections bring it, and the words, tables and files that it reads. Its C code has tests of its own.
+import assert from 'node:assert/strict';
+import { registerHooks } from 'node:module';
+import { MessageReader, statusOf } from '../../../src/wire/http.ts';
+import { isCredentialName } from '../../../src/wire/credential-name.ts';
+import { parseSecretName } from '../../../src/secret/name.ts';
+import type { Target } from '../engine.ts';
+import { pieces, unless } from '../expectations.ts';
+import * as os from '../quickjs/os.ts';
+import * as std from '../quickjs/std.ts';
+import * as sys from '../quickjs/sys.ts';
+import { TAR_CORPUS } from './wire.ts';
+
+const OWN_MODULES: ReadonlySet<string> = new Set(['sys', 'os', 'std']);
+
+registerHooks({
+  resolve: (specifier, context, next) => (OWN_MODULES.has(specifier) && context.parentURL?.includes('/agent/') === true
+    ? next(new URL(`../quickjs/${specifier}.ts`, import.meta.url).href, context)
+    : next(specifier, context)),
+});
+
+/** Files of the agent are checked with its own types, so that here each is what its use says. */
+const load = <T>(file: string): Promise<T> => import(new URL(`../../../agent/${file}.ts`, import.meta.url).href) as Promise<T>;
+
+interface Fault extends Error {
+  readonly code: string;
+}
+
+const isFault = (error: unknown): boolean => (error as Fault).name === 'Fault' && typeof (error as Fault).code === 'string';
+
+interface Place {
+  readonly directory: { readonly path: string; readonly fd: number; readonly statePath: string; readonly stateFd: number; readonly stagingFd: number };
+  readonly holdings: object;
+}
+
+interface WriterModule {
+  readonly SecretsWriter: new (places: object, kind: 'full' | 'delta') => { push(chunk: Uint8Array): void; commit(): object; abort(): void };
+}
+
+const { SecretsWriter } = await load<WriterModule>('secrets-writer');
+const { Holdings } = await load<{ Holdings: new (directory: Place['directory']) => object }>('holdings');
+
+function place(path: string): Place {
+  const directory = { path, fd: sys.directory(), statePath: `${path}.agent`, stateFd: sys.directory(), stagingFd: sys.directory() };
+  return { directory, holdings: new Holdings(directory) };
+}
+
+const archive: Target = {
+  name: 'agent-archive',
+  of: 'agent/secrets-writer.ts, place-writer.ts: archives on their way into the guest\'s directories',
+  corpus: TAR_CORPUS,
+  words: ['ustar', '.wh.', '.cred.', '../', '/etc/passwd', '20 path='],
+  maxBytes: 8192,
+  check: (spoilt, random) => {
+    const secrets = place('/run/slicer/secrets');
+    const credentials = place('/run/credstore');
+    const opened = [secrets];
+    const places = { secrets, opened, credentials: () => (opened.includes(credentials) ? credentials : (opened.push(credentials), credentials)) };
+    const inputs = [TAR_CORPUS[random.below(TAR_CORPUS.length)] as Buffer, spoilt];
+    for (const input of inputs) {
+      const before = [secrets, credentials].map(({ directory }) => sys.contents(directory.fd));
+      const writer = new SecretsWriter(places, random.once(2) ? 'full' : 'delta');
+      const done = unless(isFault, () => {
+        for (const piece of pieces(random, input)) writer.push(piece);
+        return writer.commit();
+      });
+      if (done === undefined) {
+        writer.abort();
+        // A refused archive changes nothing: here nothing fails after the check.
+        assert.deepEqual([secrets, credentials].map(({ directory }) => sys.contents(directory.fd)), before);
+      }
+      for (const [name] of sys.contents(secrets.directory.fd)) assert.ok(parseSecretName(name) !== undefined, name);
+      for (const [name, file] of sys.contents(credentials.directory.fd)) {
+        assert.ok(isCredentialName(name), name);
+        assert.ok(file.startsWith('256 0 0 '), 'a credential that is not root\'s alone');
+      }
+    }
+    sys.forget();
+  },
+};
+
+interface SessionModule {
+  readonly Session: new (token: string) => { lose(): void; readonly established: boolean };
+}
+
+const { Session } = await load<SessionModule>('session');
+const { serveHostCalls } = await load<{ serveHostCalls(options: object): void }>('host-calls');
+
+const request = (line: string, body: string, ...headers: string[]): string => [`${line} HTTP/1.1`, `Content-Length: ${body.length}`, ...headers, '', body].join('\r\n');
+const HEX = '3d'.repeat(32);
+const STATUSES: ReadonlySet<number> = new Set([200, 204, 400, 401, 404, 409]);
+
+/** Listeners have numbers below 0 here. */
+let lastListener = 0;
+
+const calls: Target = {
+  name: 'agent-calls',
+  of: 'agent/host-calls.ts, session.ts: connections to the agent\'s port',
+  corpus: [
+    request('POST /v1/challenge', JSON.stringify({ purpose: 'session', nonce: HEX })), request('POST /v1/challenge', JSON.stringify({ purpose: 'call', nonce: HEX })),
+    request('PUT /v1/session', JSON.stringify({ proof: HEX, share: HEX })), request('GET /v1/health', '', `Authorization: Slicer-Proof ${HEX}`),
+    request('POST /v1/challenge', JSON.stringify({ purpose: 'session', nonce: HEX })) + request('PUT /v1/session', JSON.stringify({ proof: HEX, share: HEX })),
+    request('POST /v1/exec', JSON.stringify({ argv: ['id'], uid: 0, env: [], stdin: false }), `Authorization: Slicer-Proof ${HEX}`),
+  ],
+  words: ['null', '"session"', '"call"', HEX, 'Slicer-Proof ', 'Content-Length: 300000', 'CONNECT 900\n', '\r\n\r\n', '/v1/exec'],
+  check: (input, random) => {
+    const session = new Session('ab'.repeat(32));
+    session.lose();
+    const listener = (lastListener -= 1);
+    const faults: Fault[] = [];
+    serveHostCalls({
+      session, health: () => ({}), onFault: (fault: Fault) => void faults.push(fault),
+      transport: { listen: () => listener, isHost: () => true, asksForPort: random.once(4) },
+    });
+    const peer = sys.dial(pieces(random, input));
+    os.knock(listener);
+    os.readAll();
+    os.setReadHandler(listener, null);
+    assert.ok(peer.closed && faults.every(isFault) && !session.established);
+    const answers = Buffer.concat(peer.received);
+    const preamble = /^OK \d+\n/.exec(answers.toString('latin1'))?.[0].length ?? 0;
+    new MessageReader({ onHead: (head) => assert.ok(STATUSES.has(statusOf(head))), onBody: () => undefined, onEnd: () => undefined }).push(answers.subarray(preamble));
+    assert.ok(answers.length < 40 * (input.length + 10));
+  },
+};
+
+const { parseCommandLine, pathOption } = await load<{ parseCommandLine(args: readonly string[]): object; pathOption(line: object, name: string): string | undefined }>('command-line');
+const { Diagnostics } = await load<{ Diagnostics: new (write: (text: Uint8Array) => void) => { push(chunk: Uint8Array): void; end(): void } }>('diagnostics');
+const { accountOf } = await load<{ accountOf(uid: number, gid: number | undefined): { gid: number; groups: number[] } }>('accounts');
+const { findBootToken, findHostPort } = await load<{ findBootToken(): string; findHostPort(): number }>('system-credential');
+
+const TOKEN = Buffer.from(HEX).toString('base64');
+
+const words: Target = {
+  name: 'agent-files',
+  of: 'agent/command-line.ts, accounts.ts, system-credential.ts: words, /etc/passwd, firmware tables',
+  corpus: [
+    'secrets\nsync\n--dir=/run/x\n--verbose', 'root:x:0:0:root:/root:/bin/sh\nop:x:1000:1000::/home/op:\n', 'adm:x:4:op,root\nop:x:1000:\n',
+    Buffer.concat([Buffer.from([11, 5, 0, 1, 2]), Buffer.from(`io.systemd.credential.binary:slicer.boot-token=${TOKEN}\0io.systemd.credential.binary:slicer.host-port=NTAw\0\0`)]),
+  ],
+  words: ['--cid', '--port', '=', '/', ':', '\0', 'io.systemd.credential.binary:slicer.boot-token=', TOKEN, '1000', 'op'],
+  check: (input) => {
+    const line = unless(isFault, () => parseCommandLine(input.toString().split('\n')));
+    if (line !== undefined) {
+      const path = unless(isFault, () => pathOption(line, '--dir'));
+      assert.ok(path === undefined || (path.startsWith('/') && !path.endsWith('/')));
+    }
+    std.put('/etc/passwd', input);
+    std.put('/etc/group', input);
+    for (const uid of [0, 1000, 4294967294]) {
+      const { gid, groups } = accountOf(uid, undefined);
+      for (const group of [gid, ...groups]) assert.ok(Number.isInteger(group) && group >= 0, `group ${group}`);
+    }
+    std.put('/sys/firmware/dmi/entries/11-0/raw', input);
+    assert.match(findBootToken(), /^([0-9a-f]{64})?$/);
+    const port = findHostPort();
+    assert.ok(Number.isInteger(port) && port >= 1 && port <= 1023);
+  },
+};
+
+const diagnostics: Target = {
+  name: 'agent-diagnostics',
+  of: 'agent/diagnostics.ts: what a VMM writes to stderr, on its way to the console\'s log',
+  corpus: [`InvalidSyntax("io.systemd.credential.binary:x=${TOKEN}")\n`, `${TOKEN}\r\nqemu: warning\n`, `${'y'.repeat(4090)}${TOKEN}\n`],
+  words: ['io.systemd.credential', TOKEN, '\n'],
+  maxBytes: 9000,
+  check: (input, random) => {
+    const read = (chunks: readonly Buffer[]): string => {
+      const written: Uint8Array[] = [];
+      const filter = new Diagnostics((text) => void written.push(text));
+      for (const chunk of chunks) filter.push(chunk);
+      filter.end();
+      return Buffer.concat(written).toString('latin1');
+    };
+    const shown = read([input]);
+    assert.equal(read(pieces(random, input)), shown);
+    assert.doesNotMatch(shown, /[^\t\n\x20-\x7e]|[A-Za-z0-9+/]{32,}|io\.systemd\.credential/);
+    assert.ok(shown.length <= input.length + 20 * (shown.split('\n').length + shown.split('[').length));
+  },
+};
+
+export const agentTargets: readonly Target[] = [archive, calls, words, diagnostics];
