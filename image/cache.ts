@@ -7,6 +7,7 @@ import { existsSync, utimesSync } from 'node:fs';
 import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { isInstalledForAll } from './installation.ts';
 
 /** What an entry is made from: its digest names the entry. Order matters. */
 export type Inputs = readonly (string | Uint8Array)[];
@@ -17,9 +18,13 @@ const UNUSED_MS = 30 * 24 * 3600 * 1000;
 /** A temporary directory that has not changed for so long belonged to a build that was killed. */
 const ABANDONED_MS = 6 * 3600 * 1000;
 
-/** `$SLICER_CACHE`, else `$XDG_CACHE_HOME/slicer`, else `~/.cache/slicer`. */
-export function cacheDirectory(environment: NodeJS.ProcessEnv = process.env): string {
+/** Where the service of a package keeps it, which has no home of its own. */
+const OF_SERVICE = '/var/cache/slicer';
+
+/** `$SLICER_CACHE`, else for root with a package `/var/cache/slicer`, else `$XDG_CACHE_HOME/slicer`, else `~/.cache/slicer`. */
+export function cacheDirectory(environment: NodeJS.ProcessEnv = process.env, program = process.argv[1]): string {
   if (environment['SLICER_CACHE']) return environment['SLICER_CACHE'];
+  if (process.geteuid?.() === 0 && isInstalledForAll(program)) return OF_SERVICE;
   const base = environment['XDG_CACHE_HOME'] || join(environment['HOME'] || homedir(), '.cache');
   return join(base, 'slicer');
 }

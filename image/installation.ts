@@ -18,6 +18,11 @@ export function findInstalled(file: InstalledFile, program = process.argv[1]): s
   return candidates.find((path) => existsSync(path));
 }
 
+/** Whether the program that runs was installed for the whole machine: as a package, or in its stead. */
+export function isInstalledForAll(program = process.argv[1]): boolean {
+  return program !== undefined && existsSync(program) && realpathSync(program).startsWith('/usr/');
+}
+
 /** The nearest directory upwards that is this package's: a file further up is somebody else's. */
 function packageRoot(start: string): string | undefined {
   for (let directory = start; ; directory = dirname(directory)) {
