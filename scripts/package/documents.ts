@@ -37,7 +37,9 @@ ${MIT}`, ...texts].join(`\n${'-'.repeat(80)}\n\n`);
 
 async function licenseText(directory: string): Promise<string> {
   const name = (await readdir(directory)).find((file) => /^licen[cs]e/i.test(file));
-  return name === undefined ? 'It has no file of its own with the text of this license.' : readFile(join(directory, name), 'utf8');
+  const text = name === undefined ? 'It has no file of its own with the text of this license.' : await readFile(join(directory, name), 'utf8');
+  // Every Debian has this one (Debian Policy, 12.5).
+  return /Apache License\s+Version 2\.0/.test(text) ? 'The text of this license is in /usr/share/common-licenses/Apache-2.0.' : text;
 }
 
 /** deb-changelog(5). */

@@ -1,0 +1,31 @@
+// A Debian package as `npm run package` makes it, of what is built now, but not compressed, which takes minutes.
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { makeDeb } from '../../scripts/package/deb.ts';
+import { ensureNode } from '../../scripts/package/node-program.ts';
+import { packageSource } from '../../scripts/package/source.ts';
+import { layOut, type PackageSource } from '../../scripts/package/tree.ts';
+
+export const CHECKOUT = join(import.meta.dirname, '../..');
+
+/** Path of a package in `directory`. */
+export async function makePackage(directory: string, changes: Partial<PackageSource> = {}): Promise<string> {
+  const tree = mkdtempSync(join(directory, 'tree-'));
+  const source = { ...await packageSource(CHECKOUT), ...changes };
+  await layOut(tree, source, await ensureNode('x64', CHECKOUT));
+  const file = await makeDeb(tree, directory, source, 'x64', 'none');
+  rmSync(tree, { recursive: true });
+  return file;
+}
+
+/** What the package installs, below a directory of its own; without dpkg's scripts, and not as root. */
+export function unpack(file: string, directory: string): string {
+  const root = join(directory, 'root');
+  mkdirSync(root);
+  execFileSync('dpkg-deb', ['-x', file, root]);
+  return root;
+}
+
+export const scratchDirectory = (): string => mkdtempSync(join(tmpdir(), 'slicer-package-'));
