@@ -1,5 +1,5 @@
 // What the daemon puts on record, and whom it names as the actor.
-import { recordChange, type Change } from '../audit/change.ts';
+import { recordChange, reasonOf, type Change } from '../audit/change.ts';
 import { GuestRecords } from '../audit/guest-records.ts';
 import { LimitedRecords } from '../audit/limited-records.ts';
 import { openAuditLog, type AuditLog } from '../audit/log.ts';
@@ -8,12 +8,16 @@ import type { AuditConfig } from '../config/config.ts';
 import { randomHex } from '../live/dependencies.ts';
 import { TokenBucket } from '../live/token-bucket.ts';
 import type { NameChange } from '../store/store.ts';
+import type { LaunchedVm } from '../vm/contract.ts';
 import type { Log } from './log.ts';
 
 const ID_DIGITS = 16;
 
 /** For each actor: whoever may reach the API may send it anything. */
 const REFUSALS = { burst: 50, perSecond: 0.2 };
+
+/** How a command ended. */
+export type ExecEnd = Pick<AuditEntry, 'outcome' | 'reason' | 'exit_code'>;
 
 export class Auditor {
   readonly log: AuditLog;
@@ -38,8 +42,53 @@ export class Auditor {
   }
 
   /** Makes a change that is on record before and after. Throws audit_not_writable, and what `make` throws. */
-  change<T>(change: Change, make: () => Promise<T>, ended?: (result: T) => Partial<AuditEntry>): Promise<T> {
-    return recordChange(this.log, randomHex().slice(0, ID_DIGITS), change, make, ended);
+  change<T>(change: Change, make: () => Promise<T>): Promise<T> {
+    return recordChange(this.log, newId(), change, make);
+  }
+
+  /**
+   * Launches a VM. `launch` must call `begin` when the VM has its name and none of its processes runs, and let
+   * what that throws undo the launch. Throws audit_not_writable, with the VM ended by `undo` when it runs
+   * already, and what `launch` throws.
+   */
+  async launch(
+    actor: string,
+    launch: (begin: (vm: LaunchedVm) => Promise<void>) => Promise<LaunchedVm>,
+    undo: (vm: LaunchedVm) => Promise<void>,
+  ): Promise<LaunchedVm> {
+    let change: Change = { actor, event: 'grant' };
+    const id = newId();
+    let vm: LaunchedVm;
+    try {
+      vm = await launch((begun) => {
+        change = { ...change, vm: begun.hostname, grant: grantOf(begun), ...credentialsOf(begun) };
+        return this.log.append({ ...change, id, outcome: 'begun' });
+      });
+    } catch (error) {
+      await this.log.note({ ...change, id, outcome: 'failed', reason: reasonOf(error) });
+      throw error;
+    }
+    try {
+      void this.log.note(...vm.credentials.map(({ name, secret }): AuditEntry =>
+        ({ actor: ACTOR.vm, event: 'read', vm: vm.hostname, secret, outcome: 'ok', channel: 'boot', credential: name })));
+      await this.log.append({ ...change, id, outcome: 'ok' });
+      return vm;
+    } catch (error) {
+      await undo(vm);
+      throw error;
+    }
+  }
+
+  /** A command is about to run in a VM; the result puts its end on record. Of the command itself nothing is: its words may hold a value. */
+  async exec(actor: string, vm: string): Promise<(end: ExecEnd) => Promise<void>> {
+    const command = { actor, event: 'exec', vm, id: newId() } as const;
+    await this.log.append({ ...command, outcome: 'begun' });
+    return (end) => this.log.note({ ...command, ...end });
+  }
+
+  /** A VM is gone, or is not served any more. */
+  deleted(actor: string, vm: string, reason?: string): Promise<void> {
+    return this.log.note({ actor, event: 'delete', vm, outcome: 'ok', ...(reason === undefined ? {} : { reason }) });
   }
 
   /** A request that its sender may not make. */
@@ -62,4 +111,13 @@ export class Auditor {
     await this.daemon('stop');
     await this.log.close();
   }
+}
+
+const newId = (): string => randomHex().slice(0, ID_DIGITS);
+
+const grantOf = ({ grant }: LaunchedVm): NonNullable<AuditEntry['grant']> => (grant === 'all' ? 'all' : [...grant]);
+
+function credentialsOf({ credentials, liveCredentials }: LaunchedVm): Pick<AuditEntry, 'credentials'> {
+  const given = new Map([...credentials, ...liveCredentials].map(({ name, secret }) => [name, { name, secret }]));
+  return given.size === 0 ? {} : { credentials: [...given.values()] };
 }

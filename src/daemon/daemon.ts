@@ -107,19 +107,19 @@ export async function startDaemon(config: Config, options: DaemonOptions): Promi
     await live.adopt();
 
     const router = createRouter(log, () => closing.signal.aborted, (...refusal) => audit.refused(...refusal));
-    const parts = { store, vms, live, machine };
+    const parts = { store, vms, live, machine, audit };
     attachHostRoutes(router);
     attachSecretRoutes(router.attach, store, live, audit);
     attachNodeRoutes(router.attach, config.hostGroups, parts);
     attachVmRoutes(router.attach, vms, live);
-    attachExecRoute(router.attach, vms, live);
+    attachExecRoute(router.attach, vms, live, audit);
     undo.push(async () => {
       closing.abort();
       lastAnswers = listeners?.close();
     });
     listeners = await openListeners(router, config.api, token);
     starting = startGroupVms(parts, config.hostGroups, log, closing.signal)
-      .then(() => instances.startAll(vms, parts.live, log, closing.signal));
+      .then(() => instances.startAll(parts, log, closing.signal));
   } catch (error) {
     await takeApart().catch(() => undefined);
     throw error;

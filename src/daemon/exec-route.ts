@@ -6,41 +6,63 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { BUFFERED_OUTPUT_MAX_BYTES } from '../api/limits.ts';
 import { routes } from '../api/routes.ts';
 import type { ExecResult } from '../api/exec.ts';
+import { reasonOf } from '../audit/change.ts';
 import { fail, SlicerError } from '../errors/slicer-error.ts';
-import type { ExecSession } from '../live/contract.ts';
+import type { AgentCall, ExecSession } from '../live/contract.ts';
 import type { Vms } from '../vm/contract.ts';
 import { FRAME, FRAME_MAX_BYTES } from '../wire/exec-frames.ts';
 import { JSON_MAX_BYTES, type ExecRequest } from '../wire/protocol.ts';
+import type { Auditor, ExecEnd } from './auditor.ts';
 import { execEvents, outputText, type ExecEvent, type Stdio } from './exec-output.ts';
 import type { LiveVms } from './live-vms.ts';
 import { OutputBuffer } from './output-buffer.ts';
 import type { Attach } from './router.ts';
 import { goneSignal, servedVm } from './vm-routes.ts';
 
-export function attachExecRoute(attach: Attach, vms: Vms, live: LiveVms): void {
+export function attachExecRoute(attach: Attach, vms: Vms, live: LiveVms, audit: Auditor): void {
   attach(routes.exec, async ({ params, query: { buffered, stdio, ...request }, context }) => {
     const { incoming, outgoing } = context.env as { incoming: IncomingMessage; outgoing: ServerResponse };
     const served = servedVm(vms, live, params.hostname);
     checkSize(request);
     const gone = goneSignal(outgoing);
-    const call = await served.call(gone);
+    const ended = await audit.exec(context.env.caller.actor, params.hostname);
+    let end: ExecEnd = { outcome: 'failed', reason: 'internal' };
+    let call: AgentCall | undefined;
     try {
+      call = await served.call(gone);
       const session = await call.exec(request);
       gone.addEventListener('abort', () => session.close());
       if (request.stdin) void sendInput(incoming, session);
-      const events = execEvents(session);
+      const events = watched(execEvents(session), (seen) => (end = seen));
       // Until the command runs, whatever is wrong is an error of the request.
       const first = await events.next();
       if (buffered) return await collected(first.value as ExecEvent, events, stdio);
       outgoing.writeHead(200, { 'Content-Type': 'application/x-ndjson', 'Cache-Control': 'no-store' });
       await stream(first.value as ExecEvent, events, stdio, outgoing);
       return RESPONSE_ALREADY_SENT;
+    } catch (error) {
+      end = { outcome: 'failed', reason: reasonOf(error) };
+      throw error;
     } finally {
-      call.close();
+      call?.close();
       // What the command did not read.
       incoming.resume();
+      await ended(end.outcome === 'failed' && gone.aborted ? { outcome: 'failed', reason: 'client_gone' } : end);
     }
   });
+}
+
+/** The same events; `end` is told how the command ended. */
+async function* watched(events: AsyncIterable<ExecEvent>, end: (end: ExecEnd) => void): AsyncGenerator<ExecEvent> {
+  try {
+    for await (const event of events) {
+      if (event.type === 'exit') end({ outcome: 'ok', exit_code: event.exitCode });
+      yield event;
+    }
+  } catch (error) {
+    end({ outcome: 'failed', reason: reasonOf(error) });
+    throw error;
+  }
 }
 
 /** The request travels as JSON, which spells some characters with six. */

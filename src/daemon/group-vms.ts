@@ -1,4 +1,5 @@
 // The VMs that a configuration asks for: `<group>-1` to `<group>-<count>`, as far as they do not run yet.
+import { ACTOR } from '../audit/record.ts';
 import type { HostGroup } from '../config/config.ts';
 import type { Vms } from '../vm/contract.ts';
 import { errorFields, type Log } from './log.ts';
@@ -11,7 +12,7 @@ export async function startGroupVms(parts: LaunchParts, groups: readonly HostGro
       const hostname = `${group.name}-${number}`;
       try {
         if (await isThere(parts.vms, hostname)) continue;
-        await launchVm(parts, group, {}, hostname);
+        await launchVm(parts, ACTOR.daemon, group, {}, hostname);
         log.info({ vm: hostname }, 'started');
       } catch (error) {
         if (!signal.aborted) log.error({ vm: hostname, ...errorFields(error) }, 'this vm did not start');

@@ -2,6 +2,7 @@
 // shown as those of host groups are. Their secrets are not the store's: they are read from their files when
 // the VM starts, and when a later daemon adopts it.
 import { totalmem } from 'node:os';
+import { ACTOR } from '../audit/record.ts';
 import type { InventoryVm } from '../config/inventory.ts';
 import { credentialValue } from '../delivery/oem-strings.ts';
 import { fail, throwIfAny, type Problem } from '../errors/slicer-error.ts';
@@ -10,8 +11,9 @@ import type { SecretSource } from '../live/secret-source.ts';
 import { findRunPlaces, planRun } from '../run/preparation.ts';
 import { makeVolumes } from '../run/volumes.ts';
 import type { Secret } from '../secret/secret.ts';
-import type { LaunchRequest, Vm, Vms } from '../vm/contract.ts';
+import type { LaunchedVm, LaunchRequest, Vm, Vms } from '../vm/contract.ts';
 import { isThere } from './group-vms.ts';
+import type { LaunchParts } from './launch.ts';
 import type { LiveVms } from './live-vms.ts';
 import { errorFields, type Log } from './log.ts';
 
@@ -20,6 +22,13 @@ export interface DaemonInventory {
   readonly vms: readonly InventoryVm[];
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly uid: number;
+}
+
+interface Launching {
+  readonly vms: Vms;
+  readonly live: LiveVms;
+  /** Puts the launch on record. */
+  readonly begin: (vm: LaunchedVm) => Promise<void>;
 }
 
 /** As images of one's own have it: services have something to save. */
@@ -55,7 +64,7 @@ export class InventoryVms {
   }
 
   /** Starts what does not run yet, one after the other. A VM that can't be started is logged; the others are started. */
-  async startAll(vms: Vms, live: LiveVms, log: Log, signal: AbortSignal): Promise<void> {
+  async startAll({ vms, live, audit }: Pick<LaunchParts, 'vms' | 'live' | 'audit'>, log: Log, signal: AbortSignal): Promise<void> {
     for (const vm of this.#inventory.vms) {
       if (signal.aborted) return;
       const fields = { vm: vm.run.name, instance: vm.name };
@@ -65,7 +74,7 @@ export class InventoryVms {
           throw fail('vm_exists', `there is a vm "${vm.run.name}" that is not this instance`, 'give one of them another name');
         }
         if (await isThere(vms, vm.run.name)) continue;
-        await this.#launch(vm, vms, live, (fact) => log.info(fields, fact), signal);
+        await audit.launch(ACTOR.daemon, (begin) => this.#launch(vm, { vms, live, begin }, (fact) => log.info(fields, fact), signal), ({ hostname }) => vms.delete(hostname));
         log.info(fields, 'started');
       } catch (error) {
         if (!signal.aborted) log.error({ ...fields, ...errorFields(error) }, 'this vm did not start');
@@ -76,7 +85,7 @@ export class InventoryVms {
     }
   }
 
-  async #launch(vm: InventoryVm, vms: Vms, live: LiveVms, say: (fact: string) => void, signal: AbortSignal): Promise<void> {
+  async #launch(vm: InventoryVm, { vms, live, begin }: Launching, say: (fact: string) => void, signal: AbortSignal): Promise<LaunchedVm> {
     const { run } = vm;
     const path = this.#inventory.env['PATH'] ?? '';
     const places = await findRunPlaces(run, path);
@@ -97,7 +106,12 @@ export class InventoryVms {
       liveCredentials: plan.liveCredentials.map(({ name, secret, trimNewline }) => ({ name, secret, trimNewline })),
     };
     this.#sources.set(run.name, fixedSecrets(secrets, Date.now()));
-    await vms.launch(request, { beforeStart: async (launched) => void await live.begin(launched) });
+    return vms.launch(request, {
+      beforeStart: async (launched) => {
+        await begin(launched);
+        await live.begin(launched);
+      },
+    });
   }
 }
 

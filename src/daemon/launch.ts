@@ -8,6 +8,7 @@ import { withDeadline } from '../live/deadline.ts';
 import type { Store } from '../store/store.ts';
 import type { LaunchedVm, Vms } from '../vm/contract.ts';
 import { bootOf, planLaunch, type LaunchWish } from './launch-plan.ts';
+import type { Auditor } from './auditor.ts';
 import type { LiveVms } from './live-vms.ts';
 import { GUEST_ARCH, type Machine } from './machine.ts';
 
@@ -16,6 +17,7 @@ export interface LaunchParts {
   readonly vms: Vms;
   readonly live: LiveVms;
   readonly machine: Machine;
+  readonly audit: Auditor;
 }
 
 export interface Wait {
@@ -24,24 +26,29 @@ export interface Wait {
   readonly timeoutMs: number;
 }
 
-/** Throws secret_not_found, invalid_name, empty_value, value_too_large, invalid_request, missing_part, launch_failed, vm_exists, shutting_down. */
-export async function launchVm(parts: LaunchParts, group: HostGroup, wish: LaunchWish, hostname?: string): Promise<LaunchedVm> {
-  // A file that was put into the store just now counts.
-  await parts.store.rescan();
-  const { userdata, ...plan } = planLaunch(group, wish, parts.store.snapshot(), { ramBytes: totalmem(), arch: GUEST_ARCH });
-  const image = await parts.machine.guestImage(bootOf(group, wish));
-  return parts.vms.launch({
-    group: group.name, ...plan, ...image, interfaces: group.network === 'user' ? [{ kind: 'user' }] : [],
-    ...(hostname === undefined ? {} : { hostname }),
-    ...(userdata === undefined ? {} : { userdata }),
-  }, {
-    beforeStart: async (vm) => void await parts.live.begin(vm),
-  });
+/** Throws secret_not_found, invalid_name, empty_value, value_too_large, invalid_request, missing_part, launch_failed, vm_exists, audit_not_writable, shutting_down. */
+export function launchVm(parts: LaunchParts, actor: string, group: HostGroup, wish: LaunchWish, hostname?: string): Promise<LaunchedVm> {
+  return parts.audit.launch(actor, async (begin) => {
+    // A file that was put into the store just now counts.
+    await parts.store.rescan();
+    const { userdata, ...plan } = planLaunch(group, wish, parts.store.snapshot(), { ramBytes: totalmem(), arch: GUEST_ARCH });
+    const image = await parts.machine.guestImage(bootOf(group, wish));
+    return parts.vms.launch({
+      group: group.name, ...plan, ...image, interfaces: group.network === 'user' ? [{ kind: 'user' }] : [],
+      ...(hostname === undefined ? {} : { hostname }),
+      ...(userdata === undefined ? {} : { userdata }),
+    }, {
+      beforeStart: async (vm) => {
+        await begin(vm);
+        await parts.live.begin(vm);
+      },
+    });
+  }, (vm) => parts.vms.delete(vm.hostname));
 }
 
 /** Throws wait_timeout, with the VM deleted, and launch_failed when it ended by itself. */
-export async function waitUntilReady(parts: LaunchParts, hostname: string, { goal, timeoutMs }: Wait): Promise<void> {
-  const { vms, live } = parts;
+export async function waitUntilReady(parts: LaunchParts, actor: string, hostname: string, { goal, timeoutMs }: Wait): Promise<void> {
+  const { vms, live, audit } = parts;
   const ended = new AbortController();
   const check = (): void => {
     const vm = vms.get(hostname);
@@ -67,7 +74,10 @@ export async function waitUntilReady(parts: LaunchParts, hostname: string, { goa
   } catch (error) {
     // The channel ends with the VM, and may tell of it first.
     if (ended.signal.aborted) throw ended.signal.reason;
-    if (error instanceof SlicerError && error.code === 'wait_timeout') await vms.delete(hostname);
+    if (error instanceof SlicerError && error.code === 'wait_timeout') {
+      await vms.delete(hostname);
+      await audit.deleted(actor, hostname, error.code);
+    }
     throw error;
   } finally {
     stop();

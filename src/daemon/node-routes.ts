@@ -6,12 +6,12 @@ import { fail, throwIfAny } from '../errors/slicer-error.ts';
 import type { Vm } from '../vm/contract.ts';
 import { launchVm, waitUntilReady, type LaunchParts } from './launch.ts';
 import { groupJson, nodeJson } from './node-json.ts';
-import type { Attach } from './router.ts';
+import type { ApiContext, Attach } from './router.ts';
 
 const DEFAULT_WAIT_MS = 30_000;
 
 export function attachNodeRoutes(attach: Attach, groups: readonly HostGroup[], parts: LaunchParts): void {
-  const { store, vms, live } = parts;
+  const { store, vms, live, audit } = parts;
 
   const groupNamed = (name: string): HostGroup => {
     const group = groups.find((candidate) => candidate.name === name);
@@ -20,8 +20,9 @@ export function attachNodeRoutes(attach: Attach, groups: readonly HostGroup[], p
       `the configuration has ${groups.map((known) => known.name).join(', ') || 'none'}`);
   };
 
-  const remove = async (vm: Vm) => {
+  const remove = async (vm: Vm, { env: { caller } }: ApiContext) => {
     await vms.delete(vm.hostname);
+    await audit.deleted(caller.actor, vm.hostname);
     return { message: 'Node deleted', disk_removed: vm.kind === 'launched' ? 'true' as const : 'false' as const };
   };
 
@@ -34,39 +35,41 @@ export function attachNodeRoutes(attach: Attach, groups: readonly HostGroup[], p
     return vms.list().filter((vm) => isOfGroup(vm, name)).filter(hasTags(query)).map(nodeJson);
   });
 
-  attach(routes.launchNode, async ({ params, query, body }) => {
+  attach(routes.launchNode, async ({ params, query, body, context }) => {
     const group = groupNamed(params.name);
-    const { hostname } = await launchVm(parts, group, {
+    const { hostname } = await launchVm(parts, context.env.caller.actor, group, {
       cpus: body.cpus, ramBytes: body.ram_bytes, userdata: body.userdata, tags: body.tags, secrets: body.secrets,
       credentials: body.credentials, hypervisor: body.hypervisor, machine: body.machine, image: body.image,
     });
     if (query.wait !== undefined) {
-      await waitUntilReady(parts, hostname, { goal: query.wait, timeoutMs: query.timeout ?? DEFAULT_WAIT_MS });
+      await waitUntilReady(parts, context.env.caller.actor, hostname, { goal: query.wait, timeoutMs: query.timeout ?? DEFAULT_WAIT_MS });
     }
     return nodeJson(vmNamed(vms, hostname));
   });
 
-  attach(routes.attachNode, async ({ body: { hostname, vsock, secrets, tags } }) => {
+  attach(routes.attachNode, async ({ body: { hostname, vsock, secrets, tags }, context }) => {
     await store.rescan();
     const grant = secrets === undefined ? 'all' : [...new Set(secrets)];
     throwIfAny(missingSecrets(grant, store.snapshot().secrets));
-    const vm = await vms.attach({ hostname, vsockPath: vsock, grant, tags: [...new Set(tags ?? [])] });
-    try {
-      await live.begin(vm);
-    } catch (error) {
-      await vms.delete(hostname);
-      throw error;
-    }
-    return nodeJson(vm);
+    return audit.change({ actor: context.env.caller.actor, event: 'grant', vm: hostname, grant }, async () => {
+      const vm = await vms.attach({ hostname, vsockPath: vsock, grant, tags: [...new Set(tags ?? [])] });
+      try {
+        await live.begin(vm);
+      } catch (error) {
+        await vms.delete(hostname);
+        throw error;
+      }
+      return nodeJson(vm);
+    });
   });
 
-  attach(routes.deleteNode, ({ params }) => remove(vmNamed(vms, params.hostname)));
+  attach(routes.deleteNode, ({ params, context }) => remove(vmNamed(vms, params.hostname), context));
 
-  attach(routes.deleteGroupNode, async ({ params }) => {
+  attach(routes.deleteGroupNode, async ({ params, context }) => {
     const { name } = groupNamed(params.name);
     const vm = vmNamed(vms, params.hostname);
     if (!isOfGroup(vm, name)) throw fail('vm_not_found', `host group "${name}" has no vm "${vm.hostname}"`, 'slicer vm list');
-    return remove(vm);
+    return remove(vm, context);
   });
 }
 

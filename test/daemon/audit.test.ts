@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { HostConnection } from '../live/host-connection.ts';
 import { auditFile, auditRecords, recordsOf } from './audit-log.ts';
-import { base64, bench, call } from './daemon.ts';
+import { FRAME } from '../../src/wire/exec-frames.ts';
+import { base64, bench, call, GROUP } from './daemon.ts';
 
 const CANARY = 'canary-value-71f3';
 
@@ -122,6 +123,76 @@ test('what a guest is refused is on record with a reason of ours and not a word 
   await ask('POST /v1/report', proven, Buffer.from(CANARY));
   assert.deepEqual(recordsOf(directory, 'refusal').map(({ vm, reason }) => [vm, reason]),
     ['no_key', 'wrong_key', 'not_found', 'not_granted', 'malformed'].map((reason) => ['db', reason]));
+  agent.close();
+});
+
+test('a launch is on record with what was granted, and each credential given at boot as read', async (t) => {
+  const { api, directory } = await bench(t);
+  await api('POST', '/secrets', { name: 'a', data: base64(CANARY) });
+  await api('POST', '/secrets', { name: 'b', data: base64(CANARY) });
+  const launched = await api('POST', '/hostgroup/web/nodes?wait=agent', { secrets: ['a'], credentials: [{ name: 'b.conf', secret: 'b', deliver: 'boot' }] });
+  assert.equal(launched.status, 201, launched.text);
+  assert.equal((await api('POST', '/hostgroup/web/nodes', { secrets: ['nope'] })).status, 404);
+  await api('DELETE', '/nodes/web-1');
+  assert.deepEqual(recordsOf(directory, 'grant'), [
+    { actor: 'admin', event: 'grant', vm: 'web-1', outcome: 'ok', grant: ['a'], credentials: [{ name: 'b.conf', secret: 'b' }] },
+    { actor: 'admin', event: 'grant', outcome: 'failed', reason: 'secret_not_found' },
+  ]);
+  assert.deepEqual(recordsOf(directory, 'read').map(({ secret, channel, credential }) => [secret, channel, credential]).sort(), [['a', 'live', undefined], ['b', 'boot', 'b.conf']]);
+  assert.deepEqual(recordsOf(directory, 'delete'), [{ actor: 'admin', event: 'delete', vm: 'web-1', outcome: 'ok' }]);
+});
+
+test('a VM that is attached, or that the configuration asks for, is on record with its grant', async (t) => {
+  const { attach, directory, vms, daemon } = await bench(t, { groups: [{ ...GROUP, count: 1, secrets: [] }] });
+  const agent = await attach('db');
+  await new Promise<void>((resolve) => {
+    const check = (): void => void (vms.get('web-1')?.status === 'running' && resolve());
+    vms.onChange(check);
+    check();
+  });
+  await daemon.stop();
+  assert.deepEqual(recordsOf(directory, 'grant').map(({ actor, vm, grant }) => [actor, vm, grant]).sort(), [['admin', 'db', 'all'], ['daemon', 'web-1', []]]);
+  agent.close();
+});
+
+test('a log that can\'t be written makes a launch fail before anything of the VM runs, and a command before it does', async (t) => {
+  const { api, attach, directory, vms } = await bench(t);
+  const agent = await attach('db');
+  await agent.establish();
+  const file = auditFile(directory);
+  renameSync(file, `${file}.away`);
+  mkdirSync(file);
+  for (const [path, body] of [['/hostgroup/web/nodes', {}], ['/nodes', { hostname: 'x', vsock: '/x' }], ['/vm/db/exec?cmd=id&buffered=true', undefined]] as const) {
+    const answer = await api('POST', path, body);
+    assert.deepEqual([answer.status, answer.body.code], [500, 'audit_not_writable'], path);
+  }
+  assert.deepEqual([vms.list().map(({ hostname }) => hostname), agent.requested.filter((line) => line === 'POST /v1/exec')], [['db'], []]);
+  rmSync(file, { recursive: true });
+  agent.close();
+});
+
+test('a command is on record with who ran it, where, and its exit code, and without a word of it', async (t) => {
+  const { api, attach, directory } = await bench(t);
+  const agent = await attach('db');
+  await agent.establish();
+  agent.runCommand = (_request, send) => {
+    send({ type: FRAME.started, payload: Buffer.from('7') });
+    send({ type: FRAME.exit, payload: Buffer.from('3') });
+    return () => {};
+  };
+  const query = `cmd=${CANARY}&args=${CANARY}&env=A=${CANARY}`;
+  assert.equal((await api('POST', `/vm/db/exec?${query}&buffered=true`)).body.exit_code, 3);
+  await api('POST', `/vm/db/exec?${query}`);
+  agent.runCommand = (_request, send) => {
+    send({ type: FRAME.failed, payload: Buffer.from('no such directory') });
+    return () => {};
+  };
+  assert.equal((await api('POST', `/vm/db/exec?${query}`)).status, 502);
+  const run = { actor: 'admin', event: 'exec', vm: 'db' };
+  assert.deepEqual(recordsOf(directory, 'exec'), [
+    { ...run, outcome: 'ok', exit_code: 3 }, { ...run, outcome: 'ok', exit_code: 3 }, { ...run, outcome: 'failed', reason: 'exec_failed' },
+  ]);
+  assert.ok(!readFileSync(auditFile(directory), 'utf8').includes(CANARY));
   agent.close();
 });
 
