@@ -23,7 +23,7 @@ const body = <Schema extends z.ZodType>(schema: Schema, required: boolean) => ({
 
 const stdin = z.string().openapi({ format: 'binary', description: "The command's stdin, with `stdin=true`" });
 
-const common = ['unauthorized', 'internal', 'shutting_down'] as const;
+const common = ['unauthorized', 'forbidden', 'internal', 'shutting_down'] as const;
 const storeChange = ['store_not_private', 'store_not_writable', 'store_full', 'audit_not_writable'] as const;
 const agentCall = ['vm_not_found', 'vm_not_running', 'agent_not_ready', 'agent_unreachable', 'agent_protocol'] as const;
 

@@ -48,6 +48,23 @@ export interface UnixListener {
   readonly group: string | undefined;
 }
 
+/** `read` sees what there is and how it is, and changes nothing. */
+export const ROLES = ['admin', 'read'] as const;
+export type ApiRole = (typeof ROLES)[number];
+
+/** One more socket: whoever may connect to it has its role. */
+export interface RoleSocket extends UnixListener {
+  readonly role: ApiRole;
+}
+
+/** One more token for TCP. */
+export interface NamedToken {
+  /** As records have it. Unique. */
+  readonly name: string;
+  readonly tokenFile: string;
+  readonly role: ApiRole;
+}
+
 /** At least one listener is there. */
 export interface ApiConfig {
   readonly tcp: TcpListener | undefined;
@@ -57,6 +74,10 @@ export interface ApiConfig {
     readonly enabled: boolean;
     readonly tokenFile: string;
   };
+  /** Besides `unix`, whose role is admin. */
+  readonly sockets: readonly RoleSocket[];
+  /** Besides that of `auth`, which is called `token` and whose role is admin. */
+  readonly tokens: readonly NamedToken[];
 }
 
 export interface AuditConfig {

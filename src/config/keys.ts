@@ -20,7 +20,9 @@ const GROUP: KeyTable = {
   ],
 };
 const CREDENTIAL: KeyTable = { place: 'a credential', keys: ['name', 'secret', 'trimNewline', 'allowEmpty', 'allowReserved', 'deliver'] };
-const API: KeyTable = { place: 'config.api', keys: ['port', 'bind_address', 'socket_group', 'auth'] };
+const API: KeyTable = { place: 'config.api', keys: ['port', 'bind_address', 'socket_group', 'auth', 'sockets', 'tokens'] };
+const SOCKET: KeyTable = { place: 'a socket', keys: ['path', 'group', 'role'] };
+const TOKEN: KeyTable = { place: 'a token', keys: ['name', 'token_file', 'role'] };
 const AUTH: KeyTable = { place: 'config.api.auth', keys: ['enabled', 'token_file'] };
 const AUDIT: KeyTable = { place: 'config.audit', keys: ['path', 'max_size', 'keep'] };
 const TABLES = [TOP, CONFIG, GROUP, API, AUTH, AUDIT];
@@ -46,7 +48,7 @@ export function describeUnknownKey(key: string, path: Path): string {
 function tableOf(path: Path): KeyTable {
   if (path.length === 0) return TOP;
   if (path[1] === 'host_groups') return path[3] === 'credentials' ? CREDENTIAL : GROUP;
-  if (path[1] === 'api') return path[2] === 'auth' ? AUTH : API;
+  if (path[1] === 'api') return { auth: AUTH, sockets: SOCKET, tokens: TOKEN }[String(path[2])] ?? API;
   return path[1] === 'audit' ? AUDIT : CONFIG;
 }
 

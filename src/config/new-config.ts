@@ -60,10 +60,26 @@ config:
     # socket_group: slicer
     # Beside a socket: TCP on 127.0.0.1 as well.
     # port: 8080
+    # More sockets, each with a group of its own: admin may do everything, read sees what there is and how it is.
+    # sockets:
+    #   - path: ./read.sock
+    #     group: monitoring
+    #     role: read
+    # More tokens for TCP, each with a name that the audit log has: made if they are absent.
+    # tokens:
+    #   - name: ci
+    #     token_file: /var/lib/slicer/auth/ci
+    #     role: admin
     # auth:
     #   # Whether TCP needs the token. It always does beyond this machine.
     #   enabled: true
     #   token_file: /var/lib/slicer/auth/token
+
+  # Who changed, read and was refused what. Rotated before it is larger than max_size; keep older files stay.
+  # audit:
+  #   path: ./.slicer/audit.log
+  #   max_size: 64MiB
+  #   keep: 3
 `;
 }
 

@@ -8,7 +8,7 @@ import { MIB } from './values.ts';
 
 export const DEFAULT_SOCKET = './slicer.sock';
 const DEFAULT_PORT = 8080;
-const DEFAULT_TOKEN_FILE = '/var/lib/slicer/auth/token';
+export const DEFAULT_TOKEN_FILE = '/var/lib/slicer/auth/token';
 const DEFAULT_SECRETS_DIR = './.secrets';
 /** Beside the records of VMs, in a directory that is the daemon's alone. */
 const DEFAULT_AUDIT_PATH = './.slicer/audit.log';
@@ -67,6 +67,10 @@ function resolveApi(api: RawApi, directory: string): ApiConfig {
       group: api.socket_group === undefined ? undefined : String(api.socket_group),
     },
     auth,
+    sockets: (api.sockets ?? []).map(({ path, group, role }) => ({
+      path: absolutePath(path, directory), group: group === undefined ? undefined : String(group), role,
+    })),
+    tokens: (api.tokens ?? []).map(({ name, token_file: file, role }) => ({ name, tokenFile: absolutePath(file, directory), role })),
   };
 }
 

@@ -2,16 +2,12 @@
 // refused, so that one run shows the problems of both.
 import { credentialNameProblems } from '../delivery/credential.ts';
 import { parseSecretName } from '../secret/name.ts';
-import { isLoopback, parseBindAddress } from './address.ts';
+import { apiIssues } from './api-rules.ts';
 import { entriesOf, type Entries, type Issue, type Path } from './document.ts';
-import { absolutePath, isImageName, ramMinBytes } from './named-files.ts';
-import { listenersOf } from './resolve.ts';
+import { isImageName, ramMinBytes } from './named-files.ts';
 
 const RAM_KEYS = ['ram_gb', 'ram_mb', 'ram_bytes'] as const;
 const RAM_UNITS = { ram_gb: 1024 ** 3, ram_mb: 1024 ** 2, ram_bytes: 1 } as const;
-
-/** sizeof(sockaddr_un.sun_path) without the closing NUL (unix(7)). */
-const SOCKET_PATH_MAX_BYTES = 107;
 
 export function checkRules(data: unknown, directory: string): Issue[] {
   const config = entriesOf(entriesOf(data)['config']);
@@ -87,36 +83,6 @@ function kernelIssues(config: Entries, groups: readonly unknown[]): Issue[] {
   if (!('kernel_file' in config) || groups.length === 0 || !allMade) return [];
   return [atKey(['config', 'kernel_file'], 'is for images of one\'s own; every host group has one of Slicer\'s, which has a kernel')];
 }
-
-function apiIssues(api: Entries, groups: readonly unknown[], directory: string): Issue[] {
-  const path: Path = ['config', 'api'];
-  const bindAddress = api['bind_address'];
-  if (typeof bindAddress === 'string' && bindAddress !== '' && parseBindAddress(bindAddress) === undefined) {
-    return [at([...path, 'bind_address'],
-      'expected an IP address, or the path of a socket that begins with / or ./ or ends in .sock')];
-  }
-  const issues: Issue[] = [];
-  const { tcp, socket } = listenersOf(api);
-  if (socket === undefined && api['socket_group'] !== undefined) {
-    issues.push(atKey([...path, 'socket_group'],
-      'is for a socket; the API listens on TCP alone, since bind_address is not the path of one'));
-  }
-  const length = socket === undefined ? 0 : Buffer.byteLength(absolutePath(socket, directory));
-  if (length > SOCKET_PATH_MAX_BYTES) {
-    issues.push(at([...path, 'bind_address'],
-      `expected a socket whose absolute path is at most ${SOCKET_PATH_MAX_BYTES} bytes, got ${length}`));
-  }
-  if (tcp !== undefined && entriesOf(api['auth'])['enabled'] === false) {
-    // QEMU's user network leads connections to its gateway (10.0.2.2) to this machine's loopback.
-    const who = !isLoopback(tcp) ? 'other machines' : groups.some(hasUserNetwork) ? 'VMs with network: user' : undefined;
-    if (who !== undefined) {
-      issues.push(at([...path, 'auth', 'enabled'], `expected true, since ${who} reach bind_address ${tcp}; got false`));
-    }
-  }
-  return issues;
-}
-
-const hasUserNetwork = (group: unknown): boolean => entriesOf(group)['network'] === 'user';
 
 const at = (path: Path, message: string): Issue => ({ path, at: 'value', message });
 const atKey = (path: Path, message: string): Issue => ({ path, at: 'key', message });

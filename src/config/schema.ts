@@ -4,6 +4,7 @@ import { DELIVER_CHOICES } from '../delivery/credential.ts';
 import { HYPERVISORS, MACHINE_TYPES } from '../delivery/hypervisor.ts';
 import { isId } from '../secret/file-attributes.ts';
 import { USERDATA_MAX_BYTES } from '../wire/protocol.ts';
+import { ROLES } from './config.ts';
 import { isImageName, isImagePath } from './named-files.ts';
 import { expected, integer, matching, MIB, oneOf, secretName, size, text, trueOrFalse } from './values.ts';
 
@@ -96,14 +97,28 @@ const auth = z.strictObject({
 
 const GROUP_ID_RULE = expected('a group of this machine by name or number');
 
+const socketGroup = z
+  .union([z.int(), z.string()], GROUP_ID_RULE)
+  .refine((group) => (typeof group === 'number' ? isId(group) : /^[^\s:\0]+$/.test(group)), GROUP_ID_RULE)
+  .optional();
+
+const SOCKET_RULE = 'expected a socket: a map with path and role';
+const socket = z.strictObject({ path: text('the path of a socket'), group: socketGroup, role: oneOf(ROLES) }, SOCKET_RULE);
+
+const TOKEN_NAME_RULE = 'a name of 1 to 64 of a-z 0-9 . _ -, beginning with a letter or digit';
+const token = z.strictObject({
+  name: matching(TOKEN_NAME_RULE, (name) => /^[a-z0-9][a-z0-9._-]{0,63}$/.test(name)),
+  token_file: text('a path'),
+  role: oneOf(ROLES),
+}, 'expected a token: a map with name, token_file and role');
+
 const api = z.strictObject({
   port: integer(1, 65535).optional(),
   bind_address: text('an address, or the path of a socket').optional(),
-  socket_group: z
-    .union([z.int(), z.string()], GROUP_ID_RULE)
-    .refine((group) => (typeof group === 'number' ? isId(group) : /^[^\s:\0]+$/.test(group)), GROUP_ID_RULE)
-    .optional(),
+  socket_group: socketGroup,
   auth: orAbsent(auth),
+  sockets: z.array(socket, 'expected a list of sockets: maps with path and role').optional(),
+  tokens: z.array(token, 'expected a list of tokens: maps with name, token_file and role').optional(),
 }, expected('a map'));
 
 const audit = z.strictObject({

@@ -1,18 +1,36 @@
 // Who asks over the API. A socket is an identity, and so is a token; nothing else in a request is one.
 import type { HttpBindings } from '@hono/node-server';
 import { ACTOR } from '../audit/record.ts';
-
-/** `read` sees what there is and how it is, and changes nothing; `none` sees that the daemon lives. */
-export type Role = 'admin' | 'read' | 'none';
+import type { ApiRole } from '../config/config.ts';
+import { carriesToken } from './token.ts';
 
 export interface Caller {
   /** As records have it: the role of a socket, the name of a token, or `anybody` where none is asked for. */
   readonly actor: string;
-  readonly role: Role;
+  /** `none` sees that the daemon lives. */
+  readonly role: ApiRole | 'none';
 }
 
 /** Who sent a request to one listener. */
 export type Identify = (incoming: HttpBindings['incoming']) => Caller;
 
-export const NOBODY: Caller = { actor: ACTOR.nobody, role: 'none' };
-export const ANYBODY: Caller = { actor: ACTOR.anybody, role: 'admin' };
+export interface KnownToken {
+  readonly name: string;
+  readonly token: string;
+  readonly role: ApiRole;
+}
+
+const NOBODY: Caller = { actor: ACTOR.nobody, role: 'none' };
+const ANYBODY: Caller = { actor: ACTOR.anybody, role: 'admin' };
+
+/** Whoever the socket's file permissions let in. */
+export const bySocket = (role: ApiRole): Identify => () => ({ actor: role, role });
+
+/** `tokens` is undefined where none is asked for. Each is compared, so that the time tells nothing of which one fits. */
+export function byToken(tokens: readonly KnownToken[] | undefined): Identify {
+  if (tokens === undefined) return () => ANYBODY;
+  return ({ headers: { authorization } }) => {
+    const [known] = tokens.filter(({ token }) => carriesToken(authorization, token));
+    return known === undefined ? NOBODY : { actor: known.name, role: known.role };
+  };
+}

@@ -24,7 +24,7 @@ import { thisMachine, type Machine } from './machine.ts';
 import { attachNodeRoutes } from './node-routes.ts';
 import { createRouter } from './router.ts';
 import { attachSecretRoutes } from './secret-routes.ts';
-import { loadToken } from './token.ts';
+import { loadTokens } from './token.ts';
 import { attachVmRoutes } from './vm-routes.ts';
 
 export interface DaemonOptions {
@@ -87,8 +87,7 @@ export async function startDaemon(config: Config, options: DaemonOptions): Promi
     const store = await openStore(config.secretsDir);
     undo.push(() => store.close());
     store.onOutsideChange((change) => audit.changedByHand(change));
-    const { tcp, auth } = config.api;
-    const token = tcp !== undefined && auth.enabled ? await loadToken(auth.tokenFile, randomHex) : undefined;
+    const tokens = await loadTokens(config.api);
 
     undo.push(async () => {
       await Promise.race([lastAnswers, delay(LAST_ANSWERS_MS, undefined, { ref: false })]);
@@ -117,7 +116,7 @@ export async function startDaemon(config: Config, options: DaemonOptions): Promi
       closing.abort();
       lastAnswers = listeners?.close();
     });
-    listeners = await openListeners(router, config.api, token);
+    listeners = await openListeners(router, config.api, tokens);
     starting = startGroupVms(parts, config.hostGroups, log, closing.signal)
       .then(() => instances.startAll(parts, log, closing.signal));
   } catch (error) {

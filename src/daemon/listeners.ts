@@ -1,4 +1,4 @@
-// The API's listeners: a Unix socket, which file permissions guard, and TCP, which the bearer token does.
+// The API's listeners: Unix sockets, which file permissions guard, and TCP, which bearer tokens do.
 import { getRequestListener, type HttpBindings } from '@hono/node-server';
 import { chmodSync, chownSync, readFileSync } from 'node:fs';
 import { createServer, STATUS_CODES, type Server } from 'node:http';
@@ -6,12 +6,11 @@ import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { toErrorBody } from '../api/error-body.ts';
 import { REQUEST_HEAD_MAX_BYTES } from '../api/limits.ts';
-import type { ApiConfig, TcpListener, UnixListener } from '../config/config.ts';
+import type { ApiConfig, RoleSocket, TcpListener, UnixListener } from '../config/config.ts';
 import { fail } from '../errors/slicer-error.ts';
 import { listenPrivately } from '../live/socket-listener.ts';
-import { ANYBODY, NOBODY, type Identify } from './caller.ts';
+import { bySocket, byToken, type Identify, type KnownToken } from './caller.ts';
 import type { Bindings, Router } from './router.ts';
-import { carriesToken } from './token.ts';
 
 /** From a connection's beginning, or a request's, until its head is there. */
 const HEAD_TIMEOUT_MS = 10_000;
@@ -27,8 +26,8 @@ export interface Listeners {
   end(): void;
 }
 
-/** `token` is undefined where TCP needs none. Throws already_running, invalid_request, invalid_config. */
-export async function openListeners(router: Router, api: ApiConfig, token: string | undefined): Promise<Listeners> {
+/** `tokens` is undefined where TCP needs none. Throws already_running, invalid_request, invalid_config. */
+export async function openListeners(router: Router, api: ApiConfig, tokens: readonly KnownToken[] | undefined): Promise<Listeners> {
   const servers: Server[] = [];
   const urls: string[] = [];
   const end = (): void => servers.forEach((server) => server.closeAllConnections());
@@ -39,16 +38,15 @@ export async function openListeners(router: Router, api: ApiConfig, token: strin
     })));
   };
   try {
-    if (api.unix !== undefined) {
-      const server = serverFor(router, { identify: () => ({ actor: 'admin', role: 'admin' }), isOpen: true });
-      await listenOnSocket(server, api.unix);
+    const main: readonly RoleSocket[] = api.unix === undefined ? [] : [{ ...api.unix, role: 'admin' }];
+    for (const socket of [...main, ...api.sockets]) {
+      const server = serverFor(router, { identify: bySocket(socket.role), isOpen: true });
+      await listenOnSocket(server, socket);
       servers.push(server);
-      urls.push(api.unix.path);
+      urls.push(socket.path);
     }
     if (api.tcp !== undefined) {
-      const identify: Identify = ({ headers }) =>
-        (token === undefined ? ANYBODY : carriesToken(headers.authorization, token) ? { actor: 'token', role: 'admin' } : NOBODY);
-      const server = serverFor(router, { identify, isOpen: token === undefined });
+      const server = serverFor(router, { identify: byToken(tokens), isOpen: tokens === undefined });
       urls.push(await listenOnTcp(server, api.tcp));
       servers.push(server);
     }
@@ -100,7 +98,7 @@ function groupId(group: string): number {
   const line = readFileSync('/etc/group', 'utf8').split('\n').find((entry) => entry.startsWith(`${group}:`));
   const id = line?.split(':')[2];
   if (id === undefined) {
-    throw fail('invalid_config', `there is no group "${group}" in /etc/group`, 'set config.api.socket_group to a name or a number');
+    throw fail('invalid_config', `there is no group "${group}" in /etc/group`, 'set config.api.socket_group, or the group of config.api.sockets, to a name or a number');
   }
   return Number(id);
 }

@@ -1,4 +1,5 @@
 // Host groups and VMs: launch, attach, list, delete.
+import type { Node } from '../api/nodes.ts';
 import { routes } from '../api/routes.ts';
 import type { HostGroup } from '../config/config.ts';
 import { missingSecrets } from '../delivery/plan.ts';
@@ -28,11 +29,11 @@ export function attachNodeRoutes(attach: Attach, groups: readonly HostGroup[], p
 
   attach(routes.listGroups, async () => groups.map((group) => groupJson(group, vms.list())));
 
-  attach(routes.listNodes, async ({ query }) => vms.list().filter(hasTags(query)).sort(attachedLast).map(nodeJson));
+  attach(routes.listNodes, async ({ query, context }) => vms.list().filter(hasTags(query)).sort(attachedLast).map(shownTo(context)));
 
-  attach(routes.listGroupNodes, async ({ params, query }) => {
+  attach(routes.listGroupNodes, async ({ params, query, context }) => {
     const { name } = groupNamed(params.name);
-    return vms.list().filter((vm) => isOfGroup(vm, name)).filter(hasTags(query)).map(nodeJson);
+    return vms.list().filter((vm) => isOfGroup(vm, name)).filter(hasTags(query)).map(shownTo(context));
   });
 
   attach(routes.launchNode, async ({ params, query, body, context }) => {
@@ -79,6 +80,12 @@ export function vmNamed(vms: LaunchParts['vms'], hostname: string): Vm {
   if (vm === undefined) throw fail('vm_not_found', `there is no vm ${JSON.stringify(hostname.slice(0, 64))}`, 'slicer vm list');
   return vm;
 }
+
+/** Consoles are for admins. */
+const shownTo = ({ env: { caller } }: ApiContext) => (vm: Vm): Node => {
+  const { console, ...node } = nodeJson(vm);
+  return caller.role === 'admin' && console !== undefined ? { ...node, console } : node;
+};
 
 const isOfGroup = (vm: Vm, group: string): boolean => vm.kind === 'launched' && vm.group === group;
 

@@ -6,10 +6,13 @@ import { Hono, type Context } from 'hono';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import { isIP } from 'node:net';
 import { toErrorBody } from '../api/error-body.ts';
+import { HOSTNAME } from '../api/hostname.ts';
 import { problemsOf } from '../api/problems.ts';
 import { fail, SlicerError, throwIfAny, type Problem } from '../errors/slicer-error.ts';
 import type { Auditor } from './auditor.ts';
 import type { Caller } from './caller.ts';
+import { isReadable } from './read-routes.ts';
+import { parseSecretName } from '../secret/name.ts';
 import { errorFields, type Log } from './log.ts';
 import { readJsonBody } from './request-body.ts';
 
@@ -99,6 +102,7 @@ export function createRouter(log: Log, isClosing: () => boolean, refused: Audito
     methods.set(path, [...(methods.get(path) ?? []), ...(method === 'GET' ? ['GET', 'HEAD'] : [method])]);
     const status = (route.responses[201] === undefined ? 200 : 201) as ContentfulStatusCode;
     app.on(method, path, async (context) => {
+      checkRole(route, context, refused);
       const started = performance.now();
       const answer = await handler(await parse(route, context));
       const level = method === 'GET' ? 'debug' : 'info';
@@ -111,6 +115,19 @@ export function createRouter(log: Log, isClosing: () => boolean, refused: Audito
     app.get(path, (context) => context.json(document));
   };
   return { attach, serve, fetch: app.fetch };
+}
+
+/** Throws forbidden for what the caller's role may not. Before the request is read: what it holds is nobody's business. */
+function checkRole(route: RouteConfig, context: ApiContext, refused: Auditor['refused']): void {
+  const { caller } = context.env;
+  if (caller.role !== 'read' || isReadable(route)) return;
+  const request = `${route.method.toUpperCase()} ${route.path}`;
+  const { name = '', hostname = '' } = context.req.param() as Record<string, string | undefined>;
+  const secret = route.path.startsWith('/secrets/') ? parseSecretName(name) : undefined;
+  refused(caller.actor, 'forbidden', {
+    request, ...(secret === undefined ? {} : { secret }), ...(HOSTNAME.test(hostname) ? { vm: hostname } : {}),
+  });
+  throw fail('forbidden', `the role read may not ${request}`, 'ask over a socket, or with a token, whose role is admin');
 }
 
 /** Checks all parts of a request before it refuses, so that all that is wrong is told at once. */

@@ -1,12 +1,25 @@
-// The bearer token of the TCP API: a file that only its owner can read, made at the first start.
+// The bearer tokens of the TCP API: files that only their owner can read, made at the first start.
 import { createHash, randomUUID, timingSafeEqual } from 'node:crypto';
 import { link, mkdir, open, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import type { ApiConfig } from '../config/config.ts';
 import { fail } from '../errors/slicer-error.ts';
+import { randomHex } from '../live/dependencies.ts';
+import type { KnownToken } from './caller.ts';
 
 /** Shorter than what this makes, since a user may put one of his own there. */
 const TOKEN_MIN_LENGTH = 16;
 const TOKEN = /^[\x21-\x7e]+$/;
+
+/** All that TCP knows; undefined where it asks for none. Throws what `loadToken` does. */
+export async function loadTokens({ tcp, auth, tokens }: ApiConfig): Promise<KnownToken[] | undefined> {
+  if (tcp === undefined || !auth.enabled) return undefined;
+  const known: KnownToken[] = [];
+  for (const { name, tokenFile, role } of [{ name: 'token', tokenFile: auth.tokenFile, role: 'admin' as const }, ...tokens]) {
+    known.push({ name, role, token: await loadToken(tokenFile, randomHex) });
+  }
+  return known;
+}
 
 /**
  * The token in `file`; where there is none, one of 32 random bytes is made, the file 0600 and its

@@ -74,6 +74,8 @@ test('a full configuration is resolved: bytes, absolute paths, no doubles', () =
       tcp: { address: '127.0.0.1', port: 9000 },
       unix: { path: '/srv/api.sock', group: '1000' },
       auth: { enabled: true, tokenFile: '/srv/token' },
+      sockets: [],
+      tokens: [],
     },
     audit: { path: '/srv/.slicer/audit.log', maxBytes: 64 * 1024 ** 2, keep: 3 },
   });
@@ -90,6 +92,8 @@ test('what is left out has a default', () => {
       tcp: undefined,
       unix: { path: '/srv/slicer.sock', group: undefined },
       auth: { enabled: true, tokenFile: '/var/lib/slicer/auth/token' },
+      sockets: [],
+      tokens: [],
     },
     audit: { path: '/srv/.slicer/audit.log', maxBytes: 64 * 1024 ** 2, keep: 3 },
   });
@@ -340,14 +344,17 @@ test('what `slicer new` prints loads without a problem, also with every comment 
     assert.equal(config.api.unix?.path, '/srv/slicer.sock');
   }
   const uncommented = renderNewConfig('demo', { count: 3, vcpu: 2, ramMb: 1024 })
-    .replace(/^( *)# (?=(image|userdata|tags|kernel_file|socket_group|port|auth|  enabled|  token_file|  ls)\b|  #!)/gm, '$1')
+    .replace(/^( *)# (?=(image|userdata|tags|kernel_file|socket_group|port|auth|  enabled|  token_file|sockets|tokens|credentials|  - (path|name)|    (group|role|token_file|secret|deliver)|audit|  path|  max_size|  keep|  ls)\b|  #!)/gm, '$1')
     .replace('image: tiny', 'image: ./own.cpio');
   const config = parse(uncommented, filesOf({ '/srv/own.cpio': '', '/srv/vmlinuz': '' }));
   assert.deepEqual(config.api, {
     tcp: { address: '127.0.0.1', port: 8080 },
     unix: { path: '/srv/slicer.sock', group: 'slicer' },
     auth: { enabled: true, tokenFile: '/var/lib/slicer/auth/token' },
+    sockets: [{ path: '/srv/read.sock', group: 'monitoring', role: 'read' }],
+    tokens: [{ name: 'ci', tokenFile: '/var/lib/slicer/auth/ci', role: 'admin' }],
   });
+  assert.deepEqual(config.audit, { path: '/srv/.slicer/audit.log', maxBytes: 64 * 1024 ** 2, keep: 3 });
   assert.deepEqual(config.hostGroups[0]?.tags, ['web', 'blue']);
   assert.equal(config.hostGroups[0]?.count, 3);
   assert.equal(config.hostGroups[0]?.kernelFile, '/srv/vmlinuz');

@@ -73,7 +73,7 @@ export async function bench(t: TestContext, options: Options = {}): Promise<Benc
   const config: Config = {
     hostGroups: options.groups ?? [GROUP],
     secretsDir: join(directory, '.secrets'),
-    api: { unix: { path: socket, group: undefined }, tcp: { address: '127.0.0.1', port: 0 }, auth: { enabled: options.auth ?? true, tokenFile } },
+    api: { unix: { path: socket, group: undefined }, tcp: { address: '127.0.0.1', port: 0 }, auth: { enabled: options.auth ?? true, tokenFile }, sockets: [], tokens: [] },
     audit: { path: join(directory, '.slicer', 'audit.log'), maxBytes: 64 * MIB, keep: 3 },
   };
   const machine: DaemonOptions['machine'] = {

@@ -91,7 +91,7 @@ async function start(t: TestContext, where: Place, options: Options = {}): Promi
   const config: Config = {
     hostGroups: [{ ...GROUP, vmm: { hypervisor: 'firecracker', machine: 'q35' }, ...group }],
     secretsDir: join(directory, '.secrets'),
-    api: { unix: { path: socket, group: undefined }, tcp: undefined, auth: { enabled: false, tokenFile: join(directory, 'token') } },
+    api: { unix: { path: socket, group: undefined }, tcp: undefined, auth: { enabled: false, tokenFile: join(directory, 'token') }, sockets: [], tokens: [] },
     audit: { path: join(directory, 'audit.log'), maxBytes: 2 ** 26, keep: 3 },
   };
   const daemon = await startDaemon(config, {
