@@ -1,6 +1,7 @@
 // Every route of the REST API: method, path, what a request may hold and what comes back. The daemon
 // attaches a handler to each; openapi.ts describes them.
 import { createRoute, z } from '@hono/zod-openapi';
+import { auditQuery, auditRecord } from './audit.ts';
 import { errorAnswers } from './error-schema.ts';
 import { execFrame, execQuery, execResult } from './exec.ts';
 import { hostInfo, liveness } from './host.ts';
@@ -70,6 +71,15 @@ export const routes = {
   healthz: createRoute({
     method: 'get', path: '/healthz', tags: ['daemon'], summary: 'Liveness; needs no token', security: [],
     responses: { 200: json(liveness, 'The daemon answers') },
+  }),
+
+  audit: createRoute({
+    method: 'get', path: '/audit', tags: ['daemon'], summary: 'The audit log, oldest first',
+    request: { query: auditQuery },
+    responses: {
+      200: { description: 'JSON lines, one record each', content: { 'application/x-ndjson': { schema: auditRecord } } },
+      ...errorAnswers('invalid_request', ...common),
+    },
   }),
 
   listGroups: createRoute({

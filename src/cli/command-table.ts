@@ -45,6 +45,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   { words: ['vars', 'set'], summary: 'put one value in its place', load: () => import('./commands/vars-set.ts') },
   { words: ['vars', 'check'], summary: 'check that every value is there', load: () => import('./commands/vars-check.ts') },
   { words: ['image', 'build'], summary: 'make a guest image: tiny or debian', load: () => import('./commands/image-build.ts') },
+  { words: ['audit'], summary: 'show who changed, read and was refused what', load: () => import('./commands/audit.ts') },
   { words: ['info'], summary: 'show version and platform of the daemon', load: () => import('./commands/info.ts') },
   { words: ['completion'], summary: 'print what completes commands in a shell', load: () => import('./commands/completion.ts') },
   { words: ['version'], summary: 'show the version of this command', load: () => import('./commands/version.ts') },

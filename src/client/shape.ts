@@ -1,5 +1,6 @@
 // Cheap checks of what the daemon answers. The schemas of src/api are the contract; loading them would
 // take longer than most commands do, and a test holds the two together.
+import type { AuditRecord } from '../api/audit.ts';
 import type { HostInfo } from '../api/host.ts';
 import type { DeletedNode, HostGroup, Node } from '../api/nodes.ts';
 import type { ChangedSecret, Delivery, RemovedSecret, SecretInfo, SkippedFile, StoreState } from '../api/secrets.ts';
@@ -72,3 +73,7 @@ export const isVmSecrets = shape<VmSecrets>({
     name: isString, credential: optional(isString), state: oneOf('current', 'pending', 'failed'), since: optional(isString), error: optional(isGuestError),
   })),
 });
+
+/** Its other fields are for whoever reads them: a newer daemon may have more, and more events. */
+export const isAuditRecord = (value: unknown): value is AuditRecord =>
+  shape<Record<'time' | 'actor' | 'event' | 'outcome', string>>({ time: isString, actor: isString, event: isString, outcome: isString })(value);

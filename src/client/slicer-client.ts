@@ -1,11 +1,13 @@
 // The client of the REST API, and the only code that speaks to the daemon. Results are the API's own
 // objects (src/api); errors are the daemon's, or daemon_unreachable.
+import type { AuditRecord } from '../api/audit.ts';
 import { formatDurationMs } from '../api/duration.ts';
 import type { HostInfo } from '../api/host.ts';
 import type { AttachBody, DeletedNode, HostGroup, LaunchBody, Node } from '../api/nodes.ts';
 import type { ChangedSecret, CreateSecretBody, RemovedSecret, SecretInfo, StoreState, UpdateSecretBody } from '../api/secrets.ts';
 import type { VmHealth, VmLogs, VmSecrets } from '../api/vm.ts';
 import { fail } from '../errors/slicer-error.ts';
+import { auditRecords } from './audit-stream.ts';
 import type { Connection } from './discovery.ts';
 import { type ExecEvent, execEvents } from './exec-stream.ts';
 import { ANSWER_TIMEOUT_MS, requestJson, send } from './request.ts';
@@ -26,6 +28,16 @@ export interface ExecRequest {
   /** Without it the command reads /dev/null. */
   readonly stdin?: AsyncIterable<Uint8Array>;
   /** Ends the command by closing the connection. */
+  readonly signal?: AbortSignal;
+}
+
+export interface AuditQuery {
+  readonly vm?: string | undefined;
+  readonly secret?: string | undefined;
+  /** RFC 3339; only what is not older. */
+  readonly since?: string | undefined;
+  /** Goes on with what is still to come, until the iteration ends. */
+  readonly follow?: boolean | undefined;
   readonly signal?: AbortSignal;
 }
 
@@ -72,6 +84,11 @@ export function createClient(connection: Connection) {
     storeState: (): Promise<StoreState> => requestJson(connection, 'GET', '/store', isStoreState),
 
     info: (): Promise<HostInfo> => requestJson(connection, 'GET', '/info', isHostInfo),
+
+    /** Records of the audit log, oldest first. */
+    async *audit({ signal, ...query }: AuditQuery = {}): AsyncGenerator<AuditRecord> {
+      yield* auditRecords(await send(connection, 'GET', '/audit', { query, signal }));
+    },
 
     listGroups: (): Promise<HostGroup[]> => requestJson(connection, 'GET', '/hostgroup', listOf(isHostGroup)),
     listNodes: ({ group, tag, tagPrefix }: NodeFilter = {}): Promise<Node[]> => {

@@ -11,6 +11,7 @@ import { LIVE_LIMITS, type LiveLimits } from '../live/limits.ts';
 import type { Witness } from '../live/witness.ts';
 import { openStore } from '../store/store.ts';
 import { makePrivate } from '../vm/private-directory.ts';
+import { attachAuditRoute } from './audit-route.ts';
 import { Auditor } from './auditor.ts';
 import { attachExecRoute } from './exec-route.ts';
 import { startGroupVms } from './group-vms.ts';
@@ -111,6 +112,7 @@ export async function startDaemon(config: Config, options: DaemonOptions): Promi
     attachSecretRoutes(router.attach, store, live, audit);
     attachNodeRoutes(router.attach, config.hostGroups, parts);
     attachVmRoutes(router.attach, vms, live);
+    attachAuditRoute(router.attach, audit.log, closing.signal, log);
     attachExecRoute(router.attach, vms, live, audit);
     undo.push(async () => {
       closing.abort();

@@ -113,7 +113,7 @@ async function stream(first: ExecEvent, rest: AsyncIterable<ExecEvent>, stdio: S
 }
 
 /** Resolves when the client has taken what was written, or has gone. */
-function drained(outgoing: ServerResponse): Promise<void> {
+export function drained(outgoing: ServerResponse): Promise<void> {
   return new Promise((resolve) => {
     const settle = (): void => {
       outgoing.off('drain', settle).off('close', settle);

@@ -8,6 +8,7 @@ import { Readable } from 'node:stream';
 import { OpenAPIHono } from '@hono/zod-openapi';
 import { createAdaptorServer } from '@hono/node-server';
 import { HTTPException } from 'hono/http-exception';
+import type { AuditRecord } from '../../src/api/audit.ts';
 import { encodeBase64 } from '../../src/api/base64.ts';
 import { toErrorBody } from '../../src/api/error-body.ts';
 import { REQUEST_HEAD_MAX_BYTES } from '../../src/api/limits.ts';
@@ -35,6 +36,9 @@ export interface ApiServer {
   delivery: Delivery;
   store: StoreState;
   vmSecrets: VmSecrets[];
+  audit: AuditRecord[];
+  /** The query of each request for it. */
+  readonly auditQueries: object[];
   console: string;
   /** Bodies of launches, as they were validated. */
   readonly launches: unknown[];
@@ -56,6 +60,8 @@ export function createApiServer(options: { token?: string } = {}): ApiServer {
     delivery: { holding: 0, running: 0, pending: [] },
     store: { skipped: [] },
     vmSecrets: [],
+    audit: [],
+    auditQueries: [],
     console: '',
     launches: [],
     waits: [],
@@ -157,6 +163,10 @@ function addSecrets(app: OpenAPIHono, server: ApiServer): void {
 }
 
 function addNodes(app: OpenAPIHono, server: ApiServer): void {
+  app.openapi(routes.audit, (context) => {
+    server.auditQueries.push(context.req.valid('query'));
+    return context.body(server.audit.map((record) => `${JSON.stringify(record)}\n`).join(''), 200, { 'Content-Type': 'application/x-ndjson' }) as never;
+  });
   app.openapi(routes.info, (context) => context.json({ version: '0.1.0', git_commit: 'abc', platform: 'linux' as const, arch: 'amd64' as const }, 200));
   app.openapi(routes.listGroups, (context) =>
     context.json(server.groups.map((name) => ({ name, count: 0, ram_bytes: 1024, cpus: 1, gpu_count: 0, arch: 'amd64' })), 200));
