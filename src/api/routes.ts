@@ -73,6 +73,13 @@ export const routes = {
     responses: { 200: json(liveness, 'The daemon answers') },
   }),
 
+  metrics: createRoute({
+    method: 'get', path: '/metrics', tags: ['daemon'], summary: 'Metrics for Prometheus',
+    responses: {
+      200: { description: "Prometheus' text format, version 0.0.4", content: { 'text/plain': { schema: z.string() } } },
+      ...errorAnswers(...common),
+    },
+  }),
   audit: createRoute({
     method: 'get', path: '/audit', tags: ['daemon'], summary: 'The audit log, oldest first',
     request: { query: auditQuery },

@@ -8,7 +8,6 @@ import { fail } from '../errors/slicer-error.ts';
 import { Archives } from '../live/archives.ts';
 import { randomHex } from '../live/dependencies.ts';
 import { LIVE_LIMITS, type LiveLimits } from '../live/limits.ts';
-import type { Witness } from '../live/witness.ts';
 import { openStore } from '../store/store.ts';
 import { makePrivate } from '../vm/private-directory.ts';
 import { attachAuditRoute } from './audit-route.ts';
@@ -22,6 +21,7 @@ import { LiveVms } from './live-vms.ts';
 import { takeLock } from './lock.ts';
 import type { Log } from './log.ts';
 import { thisMachine, type Machine } from './machine.ts';
+import { attachMetricsRoute } from './metrics.ts';
 import { attachNodeRoutes } from './node-routes.ts';
 import { createRouter } from './router.ts';
 import { attachSecretRoutes } from './secret-routes.ts';
@@ -103,7 +103,7 @@ export async function startDaemon(config: Config, options: DaemonOptions): Promi
       await starting;
     });
     live = new LiveVms((vm) => (isOfInventory(vm) ? instances.sourceOf(vm) : store), vms, log,
-      { log, nowMs: Date.now, randomHex, archives: new Archives(), limits, witness: witnessOf(audit) });
+      { log, nowMs: Date.now, randomHex, archives: new Archives(), limits, witness: audit.witness });
     await live.adopt();
 
     const router = createRouter(log, () => closing.signal.aborted, (...refusal) => audit.refused(...refusal));
@@ -112,6 +112,7 @@ export async function startDaemon(config: Config, options: DaemonOptions): Promi
     attachSecretRoutes(router.attach, store, live, audit);
     attachNodeRoutes(router.attach, config.hostGroups, parts);
     attachVmRoutes(router.attach, vms, live);
+    attachMetricsRoute(router.attach, parts);
     attachAuditRoute(router.attach, audit.log, closing.signal, log);
     attachExecRoute(router.attach, vms, live, audit);
     undo.push(async () => {
@@ -144,13 +145,6 @@ export async function startDaemon(config: Config, options: DaemonOptions): Promi
     },
   };
 }
-
-const witnessOf = ({ guests }: Auditor): Witness => ({
-  read: (vm, items, version) => guests.read(vm, items, version),
-  refused: (vm, reason) => guests.refused(vm, reason),
-  pushed: () => undefined,
-  ended: (vm) => guests.end(vm),
-});
 
 /** Makes the directory of records if it is absent, and takes its lock. Throws store_not_private, already_running, forbidden. */
 async function claim(records: string): Promise<() => Promise<void>> {

@@ -4,7 +4,7 @@ import type { RouteConfig } from '@hono/zod-openapi';
 import { routes } from '../api/routes.ts';
 
 const READABLE: ReadonlySet<RouteConfig> = new Set<RouteConfig>([
-  routes.listSecrets, routes.storeState, routes.info, routes.listGroups, routes.listGroupNodes, routes.listNodes, routes.listNodeSecrets,
+  routes.listSecrets, routes.storeState, routes.info, routes.metrics, routes.listGroups, routes.listGroupNodes, routes.listNodes, routes.listNodeSecrets,
   routes.vmSecrets, routes.vmHealth,
 ]);
 

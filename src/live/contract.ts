@@ -55,8 +55,15 @@ export interface LiveStatus {
   readonly errors: readonly ReportedError[];
 }
 
+/** What there is to say of a VM without a look at each of its secrets. */
+export interface LiveSummary extends Pick<LiveStatus, 'connected' | 'synced'> {
+  /** Whether the guest holds the newest of all that it should. */
+  readonly isCurrent: boolean;
+}
+
 export interface LiveVm {
   status(): LiveStatus;
+  summary(): LiveSummary;
   /** Resolves when the guest has confirmed a generation that includes all changes up to store counter `counter`. */
   whenHolds(counter: number, signal: AbortSignal): Promise<void>;
   /** Resolves when the first sync was confirmed. */

@@ -3,22 +3,23 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { fail, SlicerError } from '../errors/slicer-error.ts';
 import { HOST_PORT } from '../wire/ports.ts';
-import type { ReportedError } from '../wire/protocol.ts';
+import type { Report, ReportedError } from '../wire/protocol.ts';
 import { agentCall } from './agent-call.ts';
 import type { AgentConnection } from './agent-connection.ts';
-import type { AgentCall, LiveStatus, LiveVm, LiveVmOptions } from './contract.ts';
+import type { AgentCall, LiveStatus, LiveSummary, LiveVm, LiveVmOptions } from './contract.ts';
 import { withDeadline } from './deadline.ts';
 import { Deliveries } from './deliveries.ts';
 import type { LiveDependencies } from './dependencies.ts';
-import { report } from './guest-messages.ts';
 import { guestServer, type GuestServer } from './guest-server.ts';
-import { readJson } from './json-body.ts';
+import { ReportRoute } from './report-route.ts';
 import { respondEmpty, respondError, respondTooMany } from './response.ts';
 import { scopeOf, type Scope } from './scope.ts';
 import type { SecretSource, SourceSnapshot } from './secret-source.ts';
 import { SecretsRoute } from './secrets-route.ts';
 import { notReady, SessionKeeper, wasReset, type ProvenConnection } from './session-keeper.ts';
+import { PushTimer } from './push-timer.ts';
 import { listenPrivately } from './socket-listener.ts';
+import { StatusListeners } from './status-listeners.ts';
 import { TokenBucket } from './token-bucket.ts';
 import { UserdataRoute } from './userdata-route.ts';
 import { viewOf, type View } from './view.ts';
@@ -46,14 +47,15 @@ class LiveVmServer implements LiveVm {
   readonly #options: LiveVmOptions;
   readonly #dependencies: LiveDependencies;
   readonly #witness: Witness;
+  readonly #push: PushTimer;
   readonly #guest: GuestServer;
   readonly #session: SessionKeeper;
   readonly #secrets: SecretsRoute;
   readonly #userdata: UserdataRoute;
-  readonly #reportRate: TokenBucket;
+  readonly #report: ReportRoute;
   readonly #logRate: TokenBucket;
   readonly #deliveries = new Deliveries();
-  readonly #listeners = new Set<() => void>();
+  readonly #listeners = new StatusListeners();
   /** Connections of calls. */
   readonly #calls = new Set<AgentConnection>();
   /** Calls that have no connection yet. */
@@ -74,15 +76,18 @@ class LiveVmServer implements LiveVm {
     this.#dependencies = dependencies;
     this.#witness = dependencies.witness ?? NO_WITNESS;
     const refused = (reason: RefusalReason): void => this.#refused(reason);
+    this.#push = new PushTimer(monotonicMs);
     this.#scope = scopeOf(options.grant, options.credentials ?? []);
     this.#view = viewOf(source.snapshot(), this.#scope);
-    this.#reportRate = new TokenBucket(limits.reports, monotonicMs);
+    this.#report = new ReportRoute({ limits, monotonicMs, onReport: (report) => this.#reported(report), onRefused: refused });
     this.#logRate = new TokenBucket(limits.logLines, monotonicMs);
     this.#userdata = new UserdataRoute(options, limits);
     this.#secrets = new SecretsRoute({
       archives, limits, monotonicMs, view: () => this.#view,
       epoch: randomHex().slice(0, EPOCH_DIGITS),
       onHeld: (version) => {
+        const seconds = version >= this.#view.version ? this.#push.confirmed() : undefined;
+        if (seconds !== undefined) this.#witness.pushed(seconds);
         if (this.#deliveries.acknowledge(version, this.#view, dependencies.nowMs())) this.#changed();
       },
       onPollEnd: () => this.#pollEnded(),
@@ -116,12 +121,16 @@ class LiveVmServer implements LiveVm {
 
   status(): LiveStatus {
     const { deliveries, errors } = this.#deliveries.status(this.#view);
+    const { connected, synced } = this.summary();
+    return { connected, synced, deliveries, errors: this.#dialFault === undefined ? errors : [...errors, this.#dialFault] };
+  }
+
+  summary(): LiveSummary {
     const polledLately = this.#dependencies.nowMs() - this.#lastPollEndMs < BETWEEN_POLLS_MS;
     return {
       connected: this.#session.key !== undefined && (this.#secrets.isPollHeld || polledLately),
       synced: this.#deliveries.synced,
-      deliveries,
-      errors: this.#dialFault === undefined ? errors : [...errors, this.#dialFault],
+      isCurrent: this.#deliveries.holds(this.#view.snapshot.counter, this.#view),
     };
   }
 
@@ -134,8 +143,7 @@ class LiveVmServer implements LiveVm {
   }
 
   onStatus(listener: () => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    return this.#listeners.add(listener);
   }
 
   async call(signal: AbortSignal): Promise<AgentCall> {
@@ -185,7 +193,9 @@ class LiveVmServer implements LiveVm {
   }
 
   #take(snapshot: SourceSnapshot): void {
+    const before = this.#view.version;
     this.#view = viewOf(snapshot, this.#scope);
+    if (this.#view.version !== before && this.#secrets.isPollHeld) this.#push.changed();
     this.#secrets.wake();
     this.#changed();
   }
@@ -202,7 +212,7 @@ class LiveVmServer implements LiveVm {
     switch (route) {
       case 'GET /v1/secrets?wait': return this.#poll(request, response);
       case 'GET /v1/secrets': return this.#secrets.serve('now', request, response);
-      case 'POST /v1/report': return this.#run(this.#report(request, response), response);
+      case 'POST /v1/report': return this.#run(this.#report.serve(request, response), response);
       case 'POST /v1/userdata': return this.#run(this.#userdata.handOut(response), response);
       case 'PUT /v1/userdata': return this.#run(this.#userdata.takeResult(request, response), response);
       default:
@@ -217,21 +227,9 @@ class LiveVmServer implements LiveVm {
     if (!wasHeld && this.#secrets.isPollHeld) this.#changed();
   }
 
-  async #report(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { limits } = this.#dependencies;
-    const waitMs = this.#reportRate.take();
-    if (waitMs > 0) {
-      this.#refused('too_many_requests');
-      return respondTooMany(response, waitMs, limits);
-    }
-    const body = await readJson(request, report);
-    if ('status' in body) {
-      this.#refused(body.status === 413 ? 'too_large' : 'malformed');
-      return respondError(response, body.status, 'invalid_request', body.reason, limits);
-    }
-    if (!this.#deliveries.report(body.value, this.#view)) this.#refused('not_granted');
-    respondEmpty(response, 204, limits);
-    const [first] = body.value.errors;
+  #reported(report: Report): void {
+    if (!this.#deliveries.report(report, this.#view)) this.#refused('not_granted');
+    const [first] = report.errors;
     if (first !== undefined) this.#log('warn', 'the guest reports a failed sync', { ...first });
     this.#changed();
   }
@@ -250,6 +248,7 @@ class LiveVmServer implements LiveVm {
     this.#log('info', 'the agent has a session');
     this.#dialFault = undefined;
     this.#deliveries.forget();
+    this.#push.forget();
     this.#guest.connections.closeAuthenticated();
     for (const connection of [...this.#calls]) connection.close();
     this.#changed();
@@ -284,25 +283,12 @@ class LiveVmServer implements LiveVm {
   }
 
   #changed(): void {
-    for (const listener of [...this.#listeners]) listener();
+    this.#listeners.tell();
   }
 
   #until(isReached: () => boolean, signal: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const settle = (end: () => void): void => {
-        stop();
-        signal.removeEventListener('abort', onAbort);
-        end();
-      };
-      const onAbort = (): void => settle(() => reject(signal.reason as Error));
-      const check = (): void => {
-        if (isReached()) settle(resolve);
-        else if (signal.aborted) onAbort();
-        else if (this.#closed) settle(() => reject(fail('vm_not_running', `vm "${this.#options.hostname}" is not served any more`)));
-      };
-      const stop = this.onStatus(check);
-      signal.addEventListener('abort', onAbort);
-      check();
-    });
+    const ended = (): Error | undefined =>
+      (this.#closed ? fail('vm_not_running', `vm "${this.#options.hostname}" is not served any more`) : undefined);
+    return this.#listeners.until(isReached, ended, signal);
   }
 }

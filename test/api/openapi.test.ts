@@ -25,7 +25,7 @@ const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
 test('the description has every route of the public interface, and no other', () => {
   assert.deepEqual(operations.map(({ name }) => name).sort(), [
     'DELETE /hostgroup/{name}/nodes/{hostname}', 'DELETE /nodes/{hostname}', 'DELETE /secrets/{name}',
-    'GET /healthz', 'GET /hostgroup', 'GET /hostgroup/{name}/nodes', 'GET /info', 'GET /nodes', 'GET /nodes/secrets',
+    'GET /audit', 'GET /healthz', 'GET /hostgroup', 'GET /hostgroup/{name}/nodes', 'GET /info', 'GET /metrics', 'GET /nodes', 'GET /nodes/secrets',
     'GET /secrets', 'GET /store', 'GET /vm/{hostname}/health', 'GET /vm/{hostname}/logs', 'GET /vm/{hostname}/secrets',
     'PATCH /secrets/{name}', 'POST /hostgroup/{name}/nodes', 'POST /nodes', 'POST /secrets', 'POST /vm/{hostname}/exec',
   ]);

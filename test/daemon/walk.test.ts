@@ -35,6 +35,8 @@ interface Right {
 const RIGHT: Readonly<Record<string, Right>> = {
   'get /healthz': {},
   'get /info': {},
+  'get /metrics': {},
+  'get /audit': { query: '?secret=there&since=2026-01-01T00:00:00Z&follow=false' },
   'get /store': {},
   'post /secrets': { body: { name: 'created', data: base64('x'), permissions: '0640', uid: 1, gid: 2 }, query: '?wait=1s' },
   'get /secrets': {},
@@ -110,14 +112,19 @@ for (const [key, right] of Object.entries(RIGHT)) {
         return () => {};
       };
     }
-    const { status, body, text } = await ask(key, prepared);
+    const { status, headers, body, text } = await ask(key, prepared);
     const route = Object.values(routes).find((candidate) => `${candidate.method} ${candidate.path}` === key);
     const responses = route?.responses as Readonly<Record<number, { content?: Record<string, { schema: z.ZodType }> }>>;
-    const schema = responses[status]?.content?.['application/json']?.schema;
-    assert.ok(status < 300 && schema !== undefined, `${status} ${text}`);
-    assert.deepEqual(schema.parse(body), body);
+    const type = String(headers['content-type']).split(';', 1)[0] as string;
+    const schema = responses[status]?.content?.[type]?.schema;
+    assert.ok(status < 300 && schema !== undefined, `${status} ${type} ${text}`);
+    const values = type === 'text/plain' ? [text] : type === 'application/x-ndjson' ? linesOf(text) : [body];
+    assert.ok(values.length > 0);
+    for (const value of values) assert.deepEqual(schema.parse(value), value);
   });
 }
+
+const linesOf = (text: string): unknown[] => text.split('\n').filter((line) => line !== '').map((line) => JSON.parse(line) as unknown);
 
 function wrongInputs(operation: Operation, right: Right): Right[] {
   return [...wrongPaths(operation, right), ...wrongQueries(operation, right), ...wrongBodies(operation, right)];
