@@ -23,7 +23,7 @@ import { drawCid, drawHostPort } from '../vm/drawn-address.ts';
 import { GUEST_ARCH } from '../vm/found-programs.ts';
 import { newBootToken } from '../vm/guest-material.ts';
 import { socketsIn } from '../vm/runtime-directory.ts';
-import { endVm, startVm } from '../vm/start.ts';
+import { endVm, startInPlace, startVm } from '../vm/start.ts';
 import type { VmSpec, VsockDevice } from '../vmm/contract.ts';
 import { vmmFor } from '../vmm/drivers.ts';
 import { HOST_PORT } from '../wire/ports.ts';
@@ -36,6 +36,7 @@ import { clearSocket } from './stale-socket.ts';
 import { specOf } from './spec.ts';
 import { makeVolumes } from './volumes.ts';
 import { untilEnd, type RunEnd, type StopRequests } from './vm-end.ts';
+import { keepVsock } from './vsock-process.ts';
 
 export interface Surroundings {
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -82,15 +83,21 @@ export async function runVm(file: RunFile, graceMs: number, around: Surroundings
     const started = await startVm({ spec, values, vmDirectory: directory, runtimeDirectory: directory }, {
       vmm, programs: prepared.programs, startLimitMs: START_LIMIT_MS, console,
     }, stop.asked);
+    const vsockProcess = keepVsock(started, vmm.vsockReplacement?.(spec), (plan) => startInPlace(plan, directory, prepared.programs),
+      (how) => around.warn(`vm ${file.name}: its VSOCK device ${how}; another has taken its place`));
     undo.push(async () => {
       console.silenceVmm();
-      await endVm(started.processes.map(({ identity }) => identity));
+      vsockProcess.close();
+      await endVm([...started.processes, ...vsockProcess.replacements].map(({ identity }) => identity));
       started.control.close();
       await console.ended();
     });
-    started.control.onReset(() => live.guestReset());
+    started.control.onReset(() => {
+      live.guestReset();
+      vsockProcess.guestReset();
+    });
     around.say(`vm ${file.name} started`);
-    return await untilEnd(started, graceMs, stop, around.say);
+    return await untilEnd(started, vsockProcess.lost, graceMs, stop, around.say);
   } catch (error) {
     if (!stop.asked.aborted || error !== stop.asked.reason) throw error;
     return { kind: 'asked', reason: 'it was asked to end before its guest had started' };

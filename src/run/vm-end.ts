@@ -21,14 +21,11 @@ export interface StopRequests {
   readonly insisted: AbortSignal;
 }
 
-/** The VSOCK device ends with its VMM, and may be noticed first. */
-const VMM_NEWS_MS = 1_000;
-
 const PRESS_AGAIN_MS = 5_000;
 
-/** Resolves when the guest runs no more, or should run no more: what is left of the VM is the caller's to end. */
-export async function untilEnd(started: StartedVm, graceMs: number, stop: StopRequests, say: (fact: string) => void): Promise<RunEnd> {
-  const ended = endOf(started);
+/** Resolves when the guest runs no more, or should run no more: what is left of the VM is the caller's to end. `vsockLost`: with why its VSOCK device is gone for good. */
+export async function untilEnd(started: StartedVm, vsockLost: Promise<string>, graceMs: number, stop: StopRequests, say: (fact: string) => void): Promise<RunEnd> {
+  const ended = endOf(started, vsockLost);
   const first = await Promise.race([ended, aborted(stop.asked)]);
   if (first !== undefined) return first;
   if (graceMs === 0) return { kind: 'asked', reason: 'it was ended: nothing in it needs to be saved' };
@@ -49,17 +46,12 @@ export async function untilEnd(started: StartedVm, graceMs: number, stop: StopRe
   return last.kind === 'guest' ? { kind: 'asked', reason: 'the guest powered off when asked to' } : last;
 }
 
-async function endOf({ processes, control }: StartedVm): Promise<RunEnd> {
+async function endOf({ processes, control }: StartedVm, vsockLost: Promise<string>): Promise<RunEnd> {
   const of = (role: string): Promise<string>[] => processes.filter(({ identity }) => identity.role === role).map(({ ended }) => ended);
   // QEMU says so before its socket closes, the others by their exit code.
   const vmm = Promise.race(of('vmm')).then(async (how): Promise<RunEnd> => (await (control.ended ?? how === ENDED_WELL)
     ? { kind: 'guest', reason: 'the guest powered itself off' } : { kind: 'failed', reason: `its VMM ${how}` }));
-  const device = of('vsock').map(async (ended): Promise<RunEnd> => {
-    const how = await ended;
-    await Promise.race([vmm, delay(VMM_NEWS_MS, undefined, { ref: false })]);
-    return { kind: 'failed', reason: `its VSOCK device ${how}` };
-  });
-  return Promise.race([vmm, ...device]);
+  return Promise.race([vmm, vsockLost.then((reason): RunEnd => ({ kind: 'failed', reason }))]);
 }
 
 function aborted(signal: AbortSignal): Promise<undefined> {

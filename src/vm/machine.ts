@@ -2,25 +2,28 @@
 // that a launch, the death of a process and a deletion never interleave. What is on disk is written
 // before what it allows: the intent before the first process, the record before anybody relies on it.
 import { rm } from 'node:fs/promises';
-import { encodeBootItems, ownCredentials, type BootItem } from '../delivery/boot-items.ts';
+import { encodeBootItems, ownCredentials } from '../delivery/boot-items.ts';
 import { bootChannelOf, type BootChannel } from '../delivery/hypervisor.ts';
 import { fail, throwIfAny } from '../errors/slicer-error.ts';
-import type { Vmm, VmmControl, VmSpec } from '../vmm/contract.ts';
+import type { ProcessPlan, Vmm, VmmControl } from '../vmm/contract.ts';
 import { vmmFor } from '../vmm/drivers.ts';
 import { readLastLines } from './console-log.ts';
 import type { GuestMaterial, LaunchedVm, LaunchHooks, LaunchRequest } from './contract.ts';
+import { hasPoweredOff, powerOff } from './guest-end.ts';
 import { checkGuestFiles } from './guest-files.ts';
 import { readMaterial, removeUserdata, writeMaterial } from './guest-material.ts';
-import { findMarked, isAlive, waitForEnd, endProcesses } from './process-table.ts';
+import { findMarked, isAlive, endProcesses } from './process-table.ts';
 import { checkPrograms } from './programs.ts';
 import type { MachineParts } from './machine-parts.ts';
 import type { LaunchedRecord } from './record.ts';
 import { makeRuntimeDirectory, socketsIn } from './runtime-directory.ts';
 import { endVm, startVm } from './start.ts';
+import { launchSpec } from './launch-spec.ts';
 import { launchedVm } from './view.ts';
-import { vmSpec } from './vm-spec.ts';
 import { HOST_PORT } from '../wire/ports.ts';
-import { ENDED_WELL, type WatchedProcess } from './watched-process.ts';
+import { VsockKeeper } from './vsock-keeper.ts';
+import { startVsockOf, vsockReplacementOf } from './vsock-process.ts';
+import type { WatchedProcess } from './watched-process.ts';
 
 const LAST_LINES = 20;
 /** An adopted VMM that does not answer by then is left running; it still ends by signal. */
@@ -31,6 +34,7 @@ export class Machine {
   readonly #launching = new AbortController();
   #record: LaunchedRecord;
   #control: VmmControl | undefined;
+  #vsock: VsockKeeper | undefined;
   #lastConsoleLines: readonly string[] = [];
   #queue: Promise<unknown> = Promise.resolve();
   #removed = false;
@@ -110,17 +114,20 @@ export class Machine {
         this.#lastConsoleLines = await readLastLines(this.#directory, LAST_LINES);
         return;
       }
-      const needed = processes.filter(({ role }) => role !== 'console');
+      // A VSOCK device that can get another process is mended below.
+      const needed = processes.filter(({ role }) => role === 'vmm' || (role === 'vsock' && vsockReplacementOf(this.#record, this.#vmm) === undefined));
       if (boot_id !== this.#parts.bootId || !needed.every(isAlive)) {
         return this.#end('failed', 'it ended while no daemon watched it');
       }
-      this.#watch(processes.filter(isAlive).map((identity) => this.#parts.poll.watch(identity)));
       try {
         const sockets = socketsIn(this.#record.runtime_directory);
         this.#takeControl(await this.#vmm.connect(sockets, AbortSignal.timeout(ADOPT_LIMIT_MS)));
       } catch (error) {
         this.#parts.warn(`vm "${this.hostname}" runs, but its VMM does not answer: ${(error as Error).message}`);
       }
+      this.#watch(processes.filter((identity) => identity.role !== 'console' || isAlive(identity)).map((identity) => this.#parts.poll.watch(identity)));
+      // It may have been just before.
+      this.#vsock?.guestReset();
     });
   }
 
@@ -134,7 +141,8 @@ export class Machine {
         await this.#save({ status: 'stopping' }).catch((error: Error) =>
           this.#parts.warn(`vm "${this.hostname}": ${error.message}`));
         this.#parts.changed(this.hostname);
-        await this.#powerOff();
+        this.#vsock?.close();
+        await powerOff(this.#record, this.#control);
       }
       await this.#remove();
     });
@@ -143,6 +151,7 @@ export class Machine {
   /** Lets go of the VM, after what is under way; a launch is ended. */
   async close(): Promise<void> {
     this.#closed = true;
+    this.#vsock?.close();
     this.#launching.abort(fail('shutting_down', `vm "${this.hostname}" was not started: slicer is shutting down`));
     await this.#enqueue(async () => this.#control?.close());
   }
@@ -183,7 +192,7 @@ export class Machine {
     const bootToken = channel === undefined ? undefined : this.#parts.newBootToken();
     const own = bootToken === undefined ? [] : ownCredentials(bootToken, hostPort);
     const items = encodeBootItems(channel, [...own, ...request.credentials], request.oemStrings);
-    const spec = this.#spec(request, items);
+    const spec = launchSpec(this.#record, request, items, this.#parts);
     const values = items.map(({ value }) => value);
     throwIfAny(this.#vmm.problems(spec, values));
     await makeRuntimeDirectory(runtimeDirectory, this.#parts.uid);
@@ -203,46 +212,46 @@ export class Machine {
     this.#parts.changed(this.hostname);
   }
 
-  #spec(request: LaunchRequest, items: readonly BootItem[]): VmSpec {
-    const { hostname: name, guest_cid: guestCid, host_port: hostPort, runtime_directory } = this.#record;
-    const { cpus, ramBytes, vmm, volumes, shares = [], interfaces, balloon, watchdog = false } = request;
-    const { accelerator, tscKhz } = this.#parts;
-    return vmSpec({
-      name, cpus, ramBytes, vmm, boot: request, volumes, shares, interfaces, balloon, watchdog, accelerator, tscKhz, guestCid, items,
-      vsock: hostPort === undefined ? { kind: 'vhost-device-vsock' } : { kind: 'kernel', hostPort },
-      sockets: socketsIn(runtime_directory),
+  #takeControl(control: VmmControl): void {
+    this.#control = control;
+    control.onReset(() => {
+      this.#parts.reset(this.hostname);
+      this.#vsock?.guestReset();
     });
   }
 
-  #takeControl(control: VmmControl): void {
-    this.#control = control;
-    control.onReset(() => this.#parts.reset(this.hostname));
+  #watch(processes: readonly WatchedProcess[]): void {
+    this.#vsock = new VsockKeeper({
+      replacement: vsockReplacementOf(this.#record, this.#vmm),
+      control: this.#control,
+      processes,
+      start: (plan) => this.#enqueue(() => this.#startVsock(plan)),
+      lost: (reason) => void this.#ended('failed', reason),
+      replaced: (how) => this.#parts.warn(`the VSOCK device of vm "${this.hostname}" ${how}; another has taken its place`),
+    });
+    for (const { identity, ended } of processes) {
+      if (identity.role !== 'vsock') void ended.then((how) => this.#processEnded(identity.role, how));
+    }
   }
 
-  #watch(processes: readonly WatchedProcess[]): void {
-    for (const { identity, ended } of processes) {
-      void ended.then((how) => this.#processEnded(identity.role, how));
-    }
+  async #startVsock(plan: ProcessPlan): Promise<WatchedProcess> {
+    if (this.#record.status !== 'running' || this.#closed) throw new Error('the VM ends');
+    const { process, processes } = await startVsockOf(this.#record, plan, this.#directory, this.#parts.programs);
+    await this.#save({ processes });
+    return process;
+  }
+
+  async #ended(status: 'stopped' | 'failed', reason: string): Promise<void> {
+    await this.#enqueue(async () => {
+      if (this.#record.status === 'running' && !this.#closed) await this.#end(status, reason);
+    }).catch((error: Error) => this.#parts.warn(`vm "${this.hostname}": ${error.message}`));
   }
 
   async #processEnded(role: string, how: string): Promise<void> {
     if (this.#record.status !== 'running' || this.#closed) return;
-    if (role === 'console') {
-      this.#parts.warn(`the console log of vm "${this.hostname}" ${how}; it is no longer written`);
-      return;
-    }
-    const poweredOff = role === 'vmm' && await this.#hasPoweredOff(how);
-    await this.#enqueue(async () => {
-      if (this.#record.status !== 'running') return;
-      if (poweredOff) await this.#end('stopped', 'the guest powered itself off');
-      else await this.#end('failed', `its ${role === 'vmm' ? 'VMM' : 'VSOCK device'} ${how}`);
-    }).catch((error: Error) => this.#parts.warn(`vm "${this.hostname}": ${error.message}`));
-  }
-
-  /** QEMU says so before its socket closes, the others by their exit code: unknown of one that was adopted. */
-  async #hasPoweredOff(how: string): Promise<boolean> {
-    if (this.#control === undefined) return false;
-    return this.#control.ended ?? how === ENDED_WELL;
+    if (role === 'console') return this.#parts.warn(`the console log of vm "${this.hostname}" ${how}; it is no longer written`);
+    if (await hasPoweredOff(this.#control, how)) await this.#ended('stopped', 'the guest powered itself off');
+    else await this.#ended('failed', `its VMM ${how}`);
   }
 
   /** Tells of the end first: clearing what is left can take seconds. */
@@ -257,19 +266,12 @@ export class Machine {
     this.#parts.changed(this.hostname);
   }
 
-  async #powerOff(): Promise<void> {
-    const vmms = this.#record.processes.filter(({ role }) => role === 'vmm');
-    if (this.#control === undefined || this.#record.stop_grace_ms === 0) return;
-    // One that can't take the order is ended by signal when the grace is over.
-    void this.#control.powerButton().catch(() => undefined);
-    await waitForEnd(vmms, this.#record.stop_grace_ms);
-  }
-
   /** Processes, sockets, boot token, userdata: everything but the record and the log. */
   async #clear(): Promise<void> {
     const { processes, boot_id, runtime_directory } = this.#record;
     if (boot_id === this.#parts.bootId) await endVm(processes);
     await endProcesses(await findMarked(this.#directory), 0);
+    this.#vsock?.close();
     this.#control?.close();
     this.#control = undefined;
     await rm(runtime_directory, { recursive: true, force: true });

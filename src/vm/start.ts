@@ -22,6 +22,8 @@ const READY_POLL_MS = 2;
 const END_GRACE_MS = 3_000;
 const END_NEWS_MS = 500;
 const COMPLAINT_LINES = 5;
+/** A process alone, which needs milliseconds. */
+const ALONE_LIMIT_MS = 10_000;
 
 export interface StartRequest {
   readonly spec: VmSpec;
@@ -83,6 +85,28 @@ export async function startVm(request: StartRequest, parts: StartParts, signal: 
   } finally {
     clearTimeout(timer);
     signal.removeEventListener('abort', giveUp);
+  }
+}
+
+/**
+ * Starts one process of a VM that runs, in the place of one that ended, and resolves when it listens. The
+ * console's log has nothing of it. Throws when it does not come up.
+ */
+export async function startInPlace(plan: ProcessPlan, vmDirectory: string, { prlimit, setpriv }: StartParts['programs']): Promise<WatchedProcess> {
+  const { process } = await startProcess({
+    role: plan.role, program: plan.program, argv: plan.argv, stdio: ['ignore', 'ignore', 'ignore'], vmDirectory, prlimit, setpriv,
+  });
+  const attempt = new AbortController();
+  const timer = setTimeout(() => attempt.abort(new Error(`${basename(plan.program)} was not ready within ${ALONE_LIMIT_MS / 1000} s`)), ALONE_LIMIT_MS);
+  try {
+    await Promise.race([waitForListener(plan.readySocket, attempt.signal), failAtEnd(process)]);
+    return process;
+  } catch (error) {
+    await endProcesses([process.identity], 0);
+    throw error;
+  } finally {
+    clearTimeout(timer);
+    attempt.abort();
   }
 }
 

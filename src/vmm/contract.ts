@@ -105,6 +105,13 @@ export interface ProcessPlan {
   readonly filtersStderr: boolean;
 }
 
+/** Another VSOCK process for a VM whose guest runs on. */
+export interface VsockReplacement {
+  readonly plan: ProcessPlan;
+  /** Whether the guest's device has to be taken out and put back: see `VmmControl.replugVsock`. */
+  readonly replugs: boolean;
+}
+
 /** A connection to a VMM that took its configuration. */
 export interface VmmControl {
   /** Asks the guest to power off: the power button of ACPI, or what the VMM has in its place. */
@@ -114,6 +121,12 @@ export interface VmmControl {
    * before that the guest had powered itself off. Absent where the VMM says it by its exit code, 0.
    */
   readonly ended?: Promise<boolean>;
+  /**
+   * Takes the VSOCK device out of the guest, calls `startProcess`, and puts the device back, with the process behind
+   * it that now listens at `socket`; waits for the guest as long as it takes. Throws launch_failed, vm_not_running, the
+   * signal's reason, and what `startProcess` does. Absent where the VMM can't.
+   */
+  replugVsock?(socket: string, startProcess: () => Promise<void>, signal: AbortSignal): Promise<void>;
   /** Calls `listener` each time the guest's machine is reset, where the VMM tells: by the guest, or by whoever else may. */
   onReset(listener: () => void): void;
   close(): void;
@@ -127,6 +140,8 @@ export interface Vmm {
   problems(spec: VmSpec, values?: readonly Secret[]): readonly Problem[];
   /** The processes of a VM, in the order in which they start. Pure. */
   plan(spec: VmSpec): readonly ProcessPlan[];
+  /** How a VM whose VSOCK process ended gets another; absent, or undefined, where it can't. Pure. */
+  vsockReplacement?(vm: Pick<VmSpec, 'guestCid' | 'vsock' | 'sockets'>): VsockReplacement | undefined;
   /**
    * Resolves when the VMM, whose processes run, took its configuration and the guest starts. `values`: one
    * for each boot slot, for a VMM that does not take them by descriptor. Throws launch_failed, without any

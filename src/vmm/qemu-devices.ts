@@ -6,6 +6,11 @@ import type { InheritedDescriptor, NetworkInterface, VmSpec } from './contract.t
 
 export const MIB = 1024 * 1024;
 
+/** What the VSOCK device, its connection to its process, and the port it is behind are called, for it to be taken out and put back. */
+export const VSOCK_DEVICE = 'vsock-device';
+export const VSOCK_CHARDEV = 'vsock';
+export const VSOCK_PORT = 'vsock-port';
+
 /** `inherit`: makes the process inherit a descriptor, and says which number it has there. */
 export function deviceArgv(machine: MachineType, spec: VmSpec, inherit: (descriptor: InheritedDescriptor) => number): string[] {
   const bus = machine === 'q35' ? 'pci' : 'device';
@@ -34,14 +39,14 @@ export function deviceArgv(machine: MachineType, spec: VmSpec, inherit: (descrip
 
 function vsockArgv(machine: MachineType, { vsock, guestCid, sockets }: VmSpec): string[] {
   // Behind a port, so that the device can be taken out and put back while the guest runs.
-  const port = machine === 'q35' ? ['-device', 'pcie-root-port,id=vsock-port,chassis=1,slot=1'] : [];
-  const place = machine === 'q35' ? ['-pci', ',bus=vsock-port'] : ['-device', ''];
-  const device = (kind: string, options: string): string => `${kind}${place[0]},id=vsock-device,${options}${place[1]}`;
+  const port = machine === 'q35' ? ['-device', `pcie-root-port,id=${VSOCK_PORT},chassis=1,slot=1`] : [];
+  const place = machine === 'q35' ? ['-pci', `,bus=${VSOCK_PORT}`] : ['-device', ''];
+  const device = (kind: string, options: string): string => `${kind}${place[0]},id=${VSOCK_DEVICE},${options}${place[1]}`;
   if (vsock.kind === 'kernel') return [...port, '-device', device('vhost-vsock', `guest-cid=${guestCid}`)];
   return [
-    '-chardev', `socket,id=vsock,path=${optionValue(sockets.vhost)}`,
+    '-chardev', `socket,id=${VSOCK_CHARDEV},path=${optionValue(sockets.vhost)}`,
     ...port,
-    '-device', device('vhost-user-vsock', 'chardev=vsock'),
+    '-device', device('vhost-user-vsock', `chardev=${VSOCK_CHARDEV}`),
   ];
 }
 

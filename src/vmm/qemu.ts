@@ -39,6 +39,11 @@ export function qemuVmm(machine: MachineType, programs: QemuPrograms): Vmm {
   return {
     problems: (spec) => problems(machine, spec),
     plan: (spec) => [vsockProcess(programs, spec), qemuProcess(machine, programs.qemu, spec)],
+    vsockReplacement: (vm) => {
+      const replugs = vm.vsock.kind === 'vhost-device-vsock';
+      // microvm has no bus on which a device can be put while it runs.
+      return replugs && machine === 'microvm' ? undefined : { plan: vsockProcess(programs, vm), replugs };
+    },
     boot: async ({ sockets, balloon, ramBytes }, _values, signal) => {
       const control = await connectQmp(sockets.control, signal);
       // QEMU's balloon is told what the guest keeps.
@@ -59,7 +64,7 @@ function problems(machine: MachineType, spec: VmSpec): Problem[] {
   ];
 }
 
-function vsockProcess(programs: QemuPrograms, { guestCid, vsock, sockets }: VmSpec): ProcessPlan {
+function vsockProcess(programs: QemuPrograms, { guestCid, vsock, sockets }: Pick<VmSpec, 'guestCid' | 'vsock' | 'sockets'>): ProcessPlan {
   const common = { role: 'vsock', descriptors: [], filtersStderr: false } as const;
   if (vsock.kind === 'kernel') {
     return {

@@ -5,6 +5,7 @@ import { connect, type Socket } from 'node:net';
 import * as z from 'zod';
 import { fail } from '../errors/slicer-error.ts';
 import type { VmmControl } from './contract.ts';
+import { replugVsock, type QmpRefusal } from './qemu-vsock.ts';
 import { printable } from './vmm-api.ts';
 
 const LINE_MAX_BYTES = 64 * 1024;
@@ -18,7 +19,7 @@ const message = z.union([
 type Message = z.infer<typeof message>;
 
 interface Waiting {
-  resolve(): void;
+  resolve(refusal?: QmpRefusal): void;
   reject(error: Error): void;
 }
 
@@ -40,6 +41,7 @@ export async function connectQmp(path: string, signal: AbortSignal): Promise<Qmp
     await connection.execute('query-status');
     return {
       powerButton: () => connection.execute('system_powerdown'),
+      replugVsock: (vsock, startProcess, forAsLong) => replugVsock((command, options) => connection.ask(command, options), vsock, startProcess, forAsLong),
       setBalloon: (value) => connection.execute('balloon', { value }),
       ended: connection.ended,
       onReset: (listener) => connection.onReset(listener),
@@ -65,7 +67,7 @@ class QmpConnection {
 
   constructor(socket: Socket) {
     this.#socket = socket;
-    this.greeting = new Promise((resolve, reject) => this.#waiting.set('greeting', { resolve, reject }));
+    this.greeting = new Promise((resolve, reject) => this.#waiting.set('greeting', { resolve: () => resolve(), reject }));
     this.ended = new Promise((resolve) => socket.on('close', () => resolve(this.#guestPoweredOff)));
     let cause: Error | undefined;
     socket.setEncoding('utf8');
@@ -83,7 +85,13 @@ class QmpConnection {
     this.#reset = listener;
   }
 
-  execute(command: string, options?: object): Promise<void> {
+  /** Rejects when QEMU refuses it. */
+  async execute(command: string, options?: object): Promise<void> {
+    const refusal = await this.ask(command, options);
+    if (refusal !== undefined) throw fail('launch_failed', `qemu refused a command: ${refusal.desc}`);
+  }
+
+  ask(command: string, options?: object): Promise<QmpRefusal | undefined> {
     const id = String(this.#lastId += 1);
     return new Promise((resolve, reject) => {
       if (this.#socket.destroyed) return reject(fail('vm_not_running', 'qemu closed its control socket'));
@@ -114,8 +122,7 @@ class QmpConnection {
     const id = 'QMP' in parsed ? 'greeting' : parsed.id ?? '';
     const waiting = this.#waiting.get(id);
     this.#waiting.delete(id);
-    if ('error' in parsed) waiting?.reject(fail('launch_failed', `qemu refused a command: ${printable(parsed.error.desc)}`));
-    else waiting?.resolve();
+    waiting?.resolve('error' in parsed ? { ...parsed.error, desc: printable(parsed.error.desc) } : undefined);
   }
 
   #break(got: string): void {

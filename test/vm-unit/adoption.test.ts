@@ -19,12 +19,13 @@ interface Owner {
   /** How far the launch goes. */
   readonly hang: 'beforeStart' | 'running';
   readonly programs?: Partial<VmPrograms>;
+  readonly machine?: 'q35' | 'microvm';
   /** Resolves when it is to be killed; else that is when the launch came to where it hangs. */
   readonly moment?: () => Promise<void>;
 }
 
 /** Launches `web-1` in a process of its own and kills that with -9. */
-async function killOwner(t: TestContext, lab: Lab, { hang, programs = {}, moment }: Owner): Promise<void> {
+async function killOwner(t: TestContext, lab: Lab, { hang, programs = {}, machine = 'q35', moment }: Owner): Promise<void> {
   const options = {
     daemonDirectory: lab.daemonDirectory,
     uid: process.getuid!(),
@@ -32,7 +33,7 @@ async function killOwner(t: TestContext, lab: Lab, { hang, programs = {}, moment
     programs: { ...await realPrograms(), ...programs },
     accelerator: 'tcg',
   };
-  const request = { ...lab.request, userdata: '#!/bin/sh\n', grant: ['api-key'], tags: ['kept'] };
+  const request = { ...lab.request, vmm: { hypervisor: 'qemu', machine }, userdata: '#!/bin/sh\n', grant: ['api-key'], tags: ['kept'] };
   const owner = spawn(process.execPath, [OWNER, JSON.stringify(options), JSON.stringify(request), hang], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
@@ -65,13 +66,13 @@ test('VMs outlive a daemon that is killed, and the next one has them whole', { s
   assert.deepEqual(await lab.leftovers(), []);
 });
 
-for (const [name, word, reason] of [
-  ['VMM', 'qemu', 'its VMM ended'],
-  ['VSOCK device', 'vhost', 'its VSOCK device ended'],
+for (const [name, machine, word, reason] of [
+  ['VM\'s VMM', 'q35', 'qemu', 'its VMM ended'],
+  ['microvm\'s VSOCK device', 'microvm', 'vhost', 'its VSOCK device ended'],
 ] as const) {
-  test(`the death of an adopted VM's ${name} is noticed`, { skip }, async (t) => {
+  test(`the death of an adopted ${name} is noticed`, { skip }, async (t) => {
     const lab = await openLab(t);
-    await killOwner(t, lab, { hang: 'running' });
+    await killOwner(t, lab, { hang: 'running', machine });
     const vms = await lab.open();
     process.kill(await lab.pidOf('web-1', word), 'SIGKILL');
     await until(vms, 'web-1', (vm) => vm?.status === 'failed');
@@ -81,9 +82,9 @@ for (const [name, word, reason] of [
     assert.deepEqual(await lab.leftovers(), []);
   });
 
-  test(`a VM whose ${name} died while no daemon watched is cleared and shown as failed`, { skip }, async (t) => {
+  test(`a ${name} that died while no daemon watched clears the VM, which is shown as failed`, { skip }, async (t) => {
     const lab = await openLab(t);
-    await killOwner(t, lab, { hang: 'running' });
+    await killOwner(t, lab, { hang: 'running', machine });
     const pid = await lab.pidOf('web-1', word);
     await endProcesses([{ pid, start_time: startTimeOf(pid)! }], 0);
     const vms = await lab.open();

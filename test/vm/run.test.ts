@@ -170,6 +170,18 @@ test('a killed `slicer run` takes its VM along, and the next one of the name fin
   await assertNothingLeft('tiny');
 });
 
+test('a VM whose VSOCK process is killed gets another, and its guest powers off when asked to', { skip }, async () => {
+  const vm = foreground.run(['run', 'tiny.yaml']);
+  await vm.until(/live deliveries/);
+  const directory = await foreground.runtimeDirectory('tiny');
+  const [device] = allProcesses().filter(({ pid, cmdline }) => /vhost-device-vsock\0/.test(cmdline.toString()) && cmdline.includes(directory) && isAlive(pid));
+  process.kill(device?.pid as number, 'SIGKILL');
+  await vm.until(/its VSOCK device was ended by SIGKILL; another has taken its place/);
+  assert.equal((await foreground.processes('tiny')).length, 2);
+  assert.equal(await vm.end('SIGTERM'), 0, vm.output());
+  await assertNothingLeft('tiny');
+});
+
 test('a VM that does not start leaves nothing, its error says why, and a disk that was made stays', { skip }, async () => {
   foreground.put('bad.yaml', 'name: bad\nkernel: boot\nmem: 192\nruntimeSecrets: {live: {secretPath: live}}\nvolumes: [{image: other.img, size: 1, fsType: ext2}]\n');
   const vm = foreground.run(['run', 'bad.yaml']);

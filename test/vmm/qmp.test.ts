@@ -109,3 +109,50 @@ test('a VMM that never greets is waited for until the signal says otherwise', as
   server.once('connection', () => abort.abort(new Error('enough')));
   await assert.rejects(connectQmp(path, abort.signal), { message: 'enough' });
 });
+
+test('a VSOCK device is asked out again and again, and its process started between what frees and what takes the socket', async () => {
+  const steps: string[] = [];
+  const refusals: Record<string, object[]> = {
+    device_del: [{}, { class: 'GenericError', desc: 'Device vsock-device is already in the process of unplug' }, { class: 'DeviceNotFound', desc: 'Device \'vsock-device\' not found' }],
+    'chardev-remove': [{ class: 'GenericError', desc: 'Chardev \'vsock\' is busy' }],
+  };
+  await serve(GREETING, (command, id) => {
+    steps.push(command);
+    const refusal = refusals[command]?.shift() ?? {};
+    return Object.keys(refusal).length === 0 ? agree(command, id) : `${JSON.stringify({ error: refusal, id })}\r\n`;
+  });
+  const control = await connectQmp(path, forever);
+  await control.replugVsock?.('/run/vhost.sock', async () => void steps.push('process'), forever);
+  assert.deepEqual(steps.slice(2), [
+    'device_del', 'device_del', 'device_del', 'chardev-remove', 'chardev-remove', 'process', 'chardev-add', 'device_add',
+  ]);
+  control.close();
+});
+
+test('a VSOCK device that was taken out and not put back, by one who was killed meanwhile, is put back', async () => {
+  const steps: string[] = [];
+  await serve(GREETING, (command, id) => {
+    steps.push(command);
+    if (command === 'device_del') return `${JSON.stringify({ error: { class: 'DeviceNotFound', desc: 'none' }, id })}\r\n`;
+    if (command === 'chardev-remove') return `${JSON.stringify({ error: { class: 'GenericError', desc: 'Chardev \'vsock\' not found' }, id })}\r\n`;
+    return agree(command, id);
+  });
+  const control = await connectQmp(path, forever);
+  await control.replugVsock?.('/run/vhost.sock', async () => undefined, forever);
+  assert.deepEqual(steps.slice(2), ['device_del', 'chardev-remove', 'chardev-add', 'device_add']);
+  control.close();
+});
+
+test('a wait for the guest to let go of its device ends with the signal, and with QEMU', async () => {
+  const abort = new AbortController();
+  await serve(GREETING, (command, id, socket) => {
+    if (command === 'device_del') abort.abort(new Error('enough'));
+    if (command === 'system_powerdown') socket.destroy();
+    return agree(command, id);
+  });
+  const control = await connectQmp(path, forever);
+  await assert.rejects(async () => control.replugVsock?.('/run/vhost.sock', async () => undefined, abort.signal), { message: 'enough' });
+  const waiting = control.replugVsock?.('/run/vhost.sock', async () => undefined, forever);
+  void control.powerButton().catch(() => undefined);
+  await assert.rejects(async () => waiting, { code: /launch_failed|vm_not_running/ });
+});

@@ -1,0 +1,131 @@
+// Keeps a VM's VSOCK process alive: when it ends, and its VMM does not, another takes its place where the VMM
+// can bring that to a guest that runs on; where it can't, the VM has failed.
+//
+// A vhost-device-vsock 0.3.0 that goes on, without the thread that does its work, counts as ended. That
+// thread ends when anything happens on the host's side, a close included, while the guest has set no queues
+// up: after a reset, until the guest's next kernel has. So it is looked at from a reset on.
+import { readdirSync, readFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { ProcessPlan, VmmControl, VsockReplacement } from '../vmm/contract.ts';
+import type { ProcessIdentity } from './record.ts';
+import { isAlive } from './process-table.ts';
+import type { WatchedProcess } from './watched-process.ts';
+
+/** A VSOCK process ends with its VMM, and may be noticed first. */
+const VMM_NEWS_MS = 500;
+/** More of them, and there is something that ends each: the guest, for instance. */
+const REPLACEMENTS_MAX = 5;
+const REPLACEMENTS_MS = 60_000;
+const WORKER = 'vring_worker';
+const WORKER_LOOK_MS = 250;
+/** As long as a guest may take from its reset until its kernel has set up its devices. */
+const WORKER_LOOKS_MS = 600_000;
+
+export interface VsockKeeperParts {
+  readonly replacement: VsockReplacement | undefined;
+  /** Undefined where the VMM does not answer. */
+  readonly control: VmmControl | undefined;
+  /** Starts the process, and resolves once it listens and is on record. */
+  readonly start: (plan: ProcessPlan) => Promise<WatchedProcess>;
+  /** All of the VM. */
+  readonly processes: readonly WatchedProcess[];
+  /** Called once, when the VM is to go on without VSOCK. */
+  readonly lost: (reason: string) => void;
+  /** `how`: how the one before ended. */
+  readonly replaced: (how: string) => void;
+}
+
+export class VsockKeeper {
+  readonly #parts: VsockKeeperParts;
+  readonly #closing = new AbortController();
+  readonly #replacedAtMs: number[] = [];
+  readonly #vmmEnded: Promise<unknown>;
+  #process: ProcessIdentity | undefined;
+  #worker: NodeJS.Timeout | undefined;
+  /** Whether a process of this build names the thread. */
+  #namesWorker = true;
+
+  constructor(parts: VsockKeeperParts) {
+    this.#parts = parts;
+    const of = (role: string): readonly WatchedProcess[] => parts.processes.filter(({ identity }) => identity.role === role);
+    this.#vmmEnded = Promise.race(of('vmm').map(({ ended }) => ended));
+    for (const process of of('vsock')) this.#watch(process);
+  }
+
+  /** The guest's machine was reset, or may have been before anybody watched. */
+  guestReset(): void {
+    clearInterval(this.#worker);
+    if (this.#closing.signal.aborted || this.#parts.replacement?.replugs !== true) return;
+    const until = performance.now() + WORKER_LOOKS_MS;
+    this.#worker = setInterval(() => {
+      if (performance.now() > until) clearInterval(this.#worker);
+      this.#lookAtWorker();
+    }, WORKER_LOOK_MS).unref();
+  }
+
+  close(): void {
+    clearInterval(this.#worker);
+    this.#closing.abort(new Error('the VM ends'));
+  }
+
+  #watch({ identity, ended }: WatchedProcess): void {
+    this.#process = identity;
+    void ended.then((how) => this.#ended(how));
+  }
+
+  #lookAtWorker(): void {
+    const identity = this.#process;
+    if (identity === undefined || !this.#namesWorker || !isAlive(identity) || hasWorker(identity.pid)) return;
+    process.kill(identity.pid, 'SIGKILL');
+  }
+
+  async #ended(how: string): Promise<void> {
+    const { replacement, control } = this.#parts;
+    this.#process = undefined;
+    if (this.#closing.signal.aborted) return;
+    let why = '';
+    if (replacement !== undefined && control !== undefined) {
+      if (this.#isTooOften()) why = `, as ${REPLACEMENTS_MAX} before it did within a minute`;
+      else {
+        try {
+          await this.#replace(replacement, control);
+          return this.#parts.replaced(how);
+        } catch (error) {
+          if (this.#closing.signal.aborted) return;
+          why = `, and another could not take its place: ${(error as Error).message}`;
+        }
+      }
+    }
+    const news = await Promise.race([this.#vmmEnded.then(() => 'ended'), delay(VMM_NEWS_MS, 'none', { ref: false })]);
+    if (news === 'none' && !this.#closing.signal.aborted) this.#parts.lost(`its VSOCK device ${how}${why}`);
+  }
+
+  async #replace({ plan, replugs }: VsockReplacement, control: VmmControl): Promise<void> {
+    let process: WatchedProcess | undefined;
+    const start = async (): Promise<void> => {
+      process = await this.#parts.start(plan);
+    };
+    if (!replugs) await start();
+    else if (control.replugVsock === undefined) throw new Error('its VMM can\'t be told');
+    else await control.replugVsock(plan.readySocket, start, this.#closing.signal);
+    const started = process as unknown as WatchedProcess;
+    this.#namesWorker &&= hasWorker(started.identity.pid);
+    this.#watch(started);
+  }
+
+  #isTooOften(): boolean {
+    const now = performance.now();
+    while ((this.#replacedAtMs[0] ?? now) < now - REPLACEMENTS_MS) this.#replacedAtMs.shift();
+    return this.#replacedAtMs.push(now) > REPLACEMENTS_MAX;
+  }
+}
+
+/** Whether the process has the thread in which the vhost-user-backend crate serves a device's queues. */
+function hasWorker(pid: number): boolean {
+  try {
+    return readdirSync(`/proc/${pid}/task`).some((thread) => readFileSync(`/proc/${pid}/task/${thread}/comm`, 'latin1').trim() === WORKER);
+  } catch {
+    // A thread that ended while one looked: the next look has it right.
+    return true;
+  }
+}

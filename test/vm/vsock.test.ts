@@ -1,0 +1,56 @@
+// The VM's VSOCK process dies while the guest runs.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { eventually } from './patience.ts';
+import { processesOf, untilEnded } from './processes.ts';
+import { oneGroup, withSlicer } from './slicer.ts';
+
+const fixture = withSlicer(oneGroup(), { prepare: async (slicer) => slicer.put('api-key', 'old value') });
+const { skip } = fixture;
+
+function vsockOf(vm: string): number {
+  const device = processesOf(fixture.slicer.path('.slicer/vms', vm)).find(({ cmdline }) => cmdline.toString().includes('/vhost-device-vsock\0'));
+  assert.ok(device, `${vm} has a VSOCK process`);
+  return device.pid;
+}
+
+async function kill(vm: string): Promise<void> {
+  const pid = vsockOf(vm);
+  process.kill(pid, 'SIGKILL');
+  await untilEnded(pid);
+}
+
+test('a q35 VM whose VSOCK process is killed gets another, and its guest the newest values and whole files', { skip }, async () => {
+  const { slicer } = fixture;
+  assert.equal(await slicer.launch(), 'vm-1');
+  const before = await slicer.inGuest('vm-1', 'cat /proc/sys/kernel/random/boot_id; pidof slicer-agent');
+  await kill('vm-1');
+  await slicer.ok(['secret', 'update', 'api-key', '--wait=60s'], { stdin: 'new value' });
+  await slicer.untilHolds('vm-1');
+  assert.equal(await slicer.inGuest('vm-1', 'cat /run/slicer/secrets/api-key; ls -A /run/slicer/secrets'), 'new valueapi-key\n');
+  assert.equal(await slicer.inGuest('vm-1', 'cat /proc/sys/kernel/random/boot_id; pidof slicer-agent'), before, 'the guest and its agent ran on');
+  assert.match(slicer.daemonOutput, /the VSOCK device of vm \\"vm-1\\" was ended by SIGKILL; another has taken its place/);
+});
+
+test('a daemon mends a VM that it adopted, and one whose VSOCK process died while no daemon ran', { skip }, async () => {
+  const { slicer } = fixture;
+  await slicer.stop('SIGKILL');
+  slicer.put('api-key', 'changed by hand');
+  await kill('vm-1');
+  await slicer.start();
+  await slicer.untilHolds('vm-1');
+  await kill('vm-1');
+  slicer.put('api-key', 'changed again');
+  await eventually('the guest has it', async () =>
+    (await slicer.run(['vm', 'exec', 'vm-1', '--', 'cat', '/run/slicer/secrets/api-key'])).stdout === 'changed again');
+});
+
+test('a microvm whose VSOCK process is killed is shown as failed, with why and what to do', { skip }, async () => {
+  const { slicer } = fixture;
+  const vm = await slicer.launch('--machine=microvm');
+  await kill(vm);
+  await eventually(`${vm} has failed`, async () => /Failed/.test(await slicer.ok(['vm', 'list'])));
+  const { stderr } = await slicer.run(['vm', 'list']);
+  assert.match(stderr, new RegExp(`${vm} failed: its VSOCK device was ended by SIGKILL`));
+  await slicer.ok(['vm', 'delete', vm]);
+});
