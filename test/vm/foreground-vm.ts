@@ -71,12 +71,12 @@ export class Foreground {
         wake();
       });
     }
+    let isOver = false;
     const ended = once(child, 'close').then(([code]) => {
+      isOver = true;
       wake();
       return code as number | null;
     });
-    let isOver = false;
-    void ended.then(() => { isOver = true; });
     return {
       process: child,
       output: () => text,
