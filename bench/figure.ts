@@ -3,7 +3,7 @@ import type { Summary } from './statistics.ts';
 
 export interface Figure {
   readonly name: string;
-  readonly unit: 'ms' | 'MB' | 'count' | 'ratio';
+  readonly unit: 'ms' | 'µs' | 'MB' | 'KB' | '%' | 'count' | 'ratio';
   readonly measured: Summary;
   /** The same work done by the shortest way; absent where the limit is absolute. */
   readonly reference?: Summary;

@@ -1,14 +1,15 @@
 // Every figure that depends on time, beside a reference in the same run. Prints a table, writes JSON.
-// Nothing here is asserted in a test: figures are measured.
+// Nothing here is asserted in a test: figures are measured. `npm run bench -- AREA…` runs some of it.
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { cpus } from 'node:os';
 import { resolve } from 'node:path';
 import { bootFigures } from './boot.ts';
 import { commandFigure } from './command.ts';
 import { table, type Figure } from './figure.ts';
 import { guestFigures, type GuestPlan } from './guest.ts';
 import { Lab } from './lab.ts';
+import { loadFigures } from './load.ts';
+import { machineClass } from './machine-class.ts';
 import { runOverheadFigure } from './run-overhead.ts';
 
 const JSON_FILE = resolve(import.meta.dirname, '../build/bench.json');
@@ -19,24 +20,38 @@ const PLANS: readonly GuestPlan[] = [
   { group: 'many', secrets: 1000, rounds: 7, changes: 0, unchanged: true },
 ];
 
-const lab = new Lab();
-const figures: Figure[] = [];
-try {
-  await lab.start(Object.fromEntries(PLANS.map(({ group, rounds }) => [group, rounds])));
-  let created = 0;
-  for (const plan of PLANS) {
-    for (; created < plan.secrets; created += 1) {
-      lab.slicer(['secret', 'create', `s${created}`, '--no-wait'], randomBytes(1024));
+const AREAS: Readonly<Record<string, () => Promise<readonly Figure[]>>> = {
+  guest: guestArea,
+  run: async () => [await runOverheadFigure()],
+  boot: bootFigures,
+  load: loadFigures,
+};
+
+async function guestArea(): Promise<Figure[]> {
+  const lab = new Lab();
+  const figures: Figure[] = [];
+  try {
+    await lab.start(Object.fromEntries(PLANS.map(({ group, rounds }) => [group, rounds])));
+    let created = 0;
+    for (const plan of PLANS) {
+      for (; created < plan.secrets; created += 1) {
+        lab.slicer(['secret', 'create', `s${created}`, '--no-wait'], randomBytes(1024));
+      }
+      if (figures.length === 0) figures.push(commandFigure(lab, created));
+      figures.push(...await guestFigures(lab, plan));
     }
-    if (figures.length === 0) figures.push(commandFigure(lab, created));
-    figures.push(...await guestFigures(lab, plan));
+  } finally {
+    await lab.stop();
   }
-} finally {
-  await lab.stop();
+  return figures;
 }
-figures.push(await runOverheadFigure());
-figures.push(...await bootFigures());
+
+const wanted = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(AREAS);
+const unknown = wanted.filter((area) => !Object.hasOwn(AREAS, area));
+if (unknown.length > 0) throw new Error(`no area ${unknown.join(', ')}; there are ${Object.keys(AREAS).join(', ')}`);
+const figures: Figure[] = [];
+for (const area of wanted) figures.push(...await (AREAS[area] as () => Promise<readonly Figure[]>)());
 mkdirSync(resolve(JSON_FILE, '..'), { recursive: true });
-writeFileSync(JSON_FILE, `${JSON.stringify({ processors: cpus().map(({ model }) => model), figures }, undefined, 2)}\n`);
+writeFileSync(JSON_FILE, `${JSON.stringify({ measured: new Date().toISOString(), machine: machineClass(), figures }, undefined, 2)}\n`);
 console.log(table(figures));
 console.log(`\nwritten to ${JSON_FILE}`);
