@@ -10,6 +10,7 @@ import { guestFigures, type GuestPlan } from './guest.ts';
 import { Lab } from './lab.ts';
 import { loadFigures } from './load.ts';
 import { machineClass } from './machine-class.ts';
+import { pushFigures } from './push.ts';
 import { runOverheadFigure } from './run-overhead.ts';
 
 const JSON_FILE = resolve(import.meta.dirname, '../build/bench.json');
@@ -24,6 +25,7 @@ const AREAS: Readonly<Record<string, () => Promise<readonly Figure[]>>> = {
   guest: guestArea,
   run: async () => [await runOverheadFigure()],
   boot: bootFigures,
+  push: pushFigures,
   load: loadFigures,
 };
 

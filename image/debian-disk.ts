@@ -11,7 +11,7 @@ import { run } from './command.ts';
 import { DEBIAN_PACKAGES, makeDebianRoot } from './debian-root.ts';
 import type { Kernel } from './kernel.ts';
 
-const SUITE = 'trixie';
+export const DEBIAN_SUITE = 'trixie';
 const KIND = 'debian-disk';
 const DISK = 'disk.raw';
 
@@ -39,7 +39,7 @@ export async function ensureDebianDisk(kernel: Kernel, say: (line: string) => vo
     if (await hostArch() !== GUEST_ARCH) throw fail('missing_part', `only a machine of ${GUEST_ARCH} can make the Debian image: its packages run their scripts`);
     const root = join(directory, 'root');
     await mkdir(root);
-    await makeDebianRoot(root, SUITE, kernel, say);
+    await makeDebianRoot(root, DEBIAN_SUITE, kernel, say);
     say('making the file system');
     await makeFileSystem(root, join(directory, DISK));
     await rm(root, { recursive: true });
@@ -49,7 +49,7 @@ export async function ensureDebianDisk(kernel: Kernel, say: (line: string) => vo
 
 async function inputs(kernel: Kernel): Promise<string[]> {
   const releases = await readdir(join(kernel.moduleRoot, 'lib/modules'));
-  return [SUITE, ...DEBIAN_PACKAGES, ...releases, RECIPE];
+  return [DEBIAN_SUITE, ...DEBIAN_PACKAGES, ...releases, RECIPE];
 }
 
 async function makeFileSystem(root: string, disk: string): Promise<void> {

@@ -5,8 +5,8 @@ import { fail } from '../src/errors/slicer-error.ts';
 import { findCommand, run } from './command.ts';
 import { AGENT_ARCHS, type AgentArch, compilerPackages, findCompiler, HOST_ARCH } from './compiler.ts';
 
-/** What the part is needed for: to run VMs, to build agents and the tiny image, to build the Debian image, or for the tests. */
-export type Purpose = 'run' | 'build' | 'debian' | 'test';
+/** What the part is needed for: to run VMs, to build agents and the tiny image, to build the Debian image, for the tests, or for benchmarks. */
+export type Purpose = 'run' | 'build' | 'debian' | 'test' | 'bench';
 
 interface Part {
   readonly purposes: readonly Purpose[];
@@ -38,6 +38,7 @@ const PARTS: readonly Part[] = [
   { purposes: ['debian', 'test'], packages: ['e2fsprogs'], why: 'makes the file systems of disks', isThere: command('mke2fs') },
   { purposes: ['debian'], packages: ['util-linux'], why: 'runs the scripts of its packages apart from this machine', isThere: command('unshare') },
   { purposes: ['test'], packages: ['strace'], why: 'injects faults into system calls', isThere: command('strace') },
+  { purposes: ['bench'], packages: ['openssh-client', 'rsync'], why: 'is what a push is compared with', isThere: () => ['ssh', 'rsync'].every((name) => findCommand(name) !== undefined) },
   { purposes: ['test'], packages: ['nix-bin'], why: 'evaluates the NixOS modules', isThere: command('nix-instantiate') },
   {
     purposes: ['test'],

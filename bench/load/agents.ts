@@ -5,7 +5,7 @@ import { mkdtempSync, mkdirSync, rmSync, watch, type FSWatcher } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setImmediate as immediate } from 'node:timers/promises';
-import { processorMs } from './process-cost.ts';
+import { processorMs } from '../process-cost.ts';
 
 const AGENT = resolve(import.meta.dirname, '../../build/slicer-agent-x86_64');
 

@@ -10,7 +10,7 @@ import { viewOf } from '../../src/live/view.ts';
 import { DEFAULT_ATTRIBUTES } from '../../src/secret/file-attributes.ts';
 import type { SecretName } from '../../src/secret/name.ts';
 import { Secret } from '../../src/secret/secret.ts';
-import { processorMs } from './process-cost.ts';
+import { processorMs } from '../process-cost.ts';
 
 export class BareHost {
   /** VM N's VSOCK socket is `N` here. */

@@ -62,7 +62,7 @@ async function open(path: string): Promise<void> {
   const { signal } = new AbortController();
   for (;;) {
     try {
-      const connection = await AgentConnection.dial(new AgentSockets(path), signal);
+      const connection = await AgentConnection.dial(new AgentSockets(path, { size: 0, closeAll: () => {} }), signal);
       const isOpen = await offerSession(connection, '', randomHex, () => {}, signal);
       connection.close();
       if (isOpen) return;

@@ -68,7 +68,7 @@ const processor = (costs: readonly Cost[]) => summarise(costs.map(({ processorMs
 
 async function loadHost(): Promise<LoadHost> {
   const host = new LoadHost();
-  await host.ready();
+  await host.daemon.ready();
   host.prepare(fresh(ALL));
   host.change(ALL);
   await delay(AFTER_CHANGE_MS);
@@ -126,7 +126,7 @@ export async function realAgentFigures({ agents: count, rounds }: LoadPlan): Pro
 /** From the request until the answer that all of them hold it. */
 async function updateMs(host: LoadHost, agents: Agents): Promise<number> {
   const begin = performance.now();
-  const { delivery } = await host.client.updateSecret('s0', { data: randomBytes(SECRET_BYTES).toString('base64') }, WAIT_MS);
+  const { delivery } = await host.daemon.client.updateSecret('s0', { data: randomBytes(SECRET_BYTES).toString('base64') }, WAIT_MS);
   const tookMs = performance.now() - begin;
   if (delivery === undefined || delivery.pending.length > 0) throw new Error(`${delivery?.pending.length} VMs did not follow in ${WAIT_MS} ms`);
   await agents.round(1);
@@ -152,7 +152,7 @@ export async function scaleFigures({ agents: count, rounds, scale }: LoadPlan): 
   const points: ScalePoint[] = [];
   const figures: Figure[] = [];
   try {
-    const empty = await host.memory();
+    const empty = await host.daemon.memory();
     let there = 0;
     for (const vms of scale) {
       const more = vms - there;
@@ -166,7 +166,7 @@ export async function scaleFigures({ agents: count, rounds, scale }: LoadPlan): 
       await fleets.host.at(-1)?.round(ALL.size);
       await bare.open(there, more);
       there = vms;
-      const memory = await host.memory();
+      const memory = await host.daemon.memory();
       const [agents, bareAgents] = [together(fleets.host), together(fleets.bare)];
       if (vms === count) {
         const sync = await inTurns(rounds, () => changeCost(host, agents, ALL), () => changeCost(bare, bareAgents, ALL));

@@ -1,47 +1,24 @@
-// The daemon under load, as users run it: the bundle, a store on disk, VMs attached over its API.
-import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync, renameSync } from 'node:fs';
-import { join, resolve } from 'node:path';
-import type { Readable } from 'node:stream';
-import { createClient, type SlicerClient } from '../../src/client/slicer-client.ts';
-import { processorMs, residentBytes } from './process-cost.ts';
+// The daemon under load: VMs that something else started, attached over its API, and a store to change.
+import { mkdirSync, mkdtempSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { MeasuredDaemon } from '../measured-daemon.ts';
 
-const SLICER = resolve(import.meta.dirname, '../../bin/slicer');
-const COLLECTOR = resolve(import.meta.dirname, 'collector.cjs');
-const START_MS = 10_000;
+const NO_GROUPS = ['    - {name: none, count: 0, vcpu: 1, ram_mb: 64, secrets: none}'];
 /** Attached at a time. */
 const ATTACH_WIDTH = 16;
 
 export class LoadHost {
   /** On tmpfs, as a VM's sockets are; the store is below it, too, so that no figure is a disk's. */
   readonly directory = mkdtempSync('/dev/shm/slicer-load-');
-  /** VM N's VSOCK socket is `sockets/N`. */
+  /** VM N's VSOCK socket is `N` here. */
   readonly sockets = join(this.directory, 's');
-  readonly client: SlicerClient = createClient({ addresses: [{ kind: 'unix', path: join(this.directory, 'slicer.sock') }], token: undefined });
-  readonly #daemon: ChildProcess;
+  readonly daemon: MeasuredDaemon;
   #prepared = 0;
 
   constructor() {
     mkdirSync(this.sockets);
     mkdirSync(join(this.directory, 'next'));
-    writeFileSync(join(this.directory, 'slicer.yaml'), 'config:\n  host_groups:\n    - {name: none, count: 0, vcpu: 1, ram_mb: 64, secrets: none}\n  api:\n    bind_address: ./slicer.sock\n');
-    this.#daemon = spawn(process.execPath, [SLICER, 'up'], {
-      cwd: this.directory, stdio: ['ignore', 'ignore', 'inherit', 'pipe'],
-      env: { ...process.env, SLICER_LOG_LEVEL: 'warn', NODE_OPTIONS: `--expose-gc --require=${COLLECTOR}` },
-    });
-  }
-
-  get pid(): number {
-    return this.#daemon.pid as number;
-  }
-
-  async ready(): Promise<void> {
-    const deadline = Date.now() + START_MS;
-    while (!existsSync(join(this.directory, 'slicer.sock'))) {
-      if (Date.now() > deadline) throw new Error('slicer up made no socket');
-      await new Promise((wake) => setTimeout(wake, 20));
-    }
+    this.daemon = new MeasuredDaemon(this.directory, NO_GROUPS);
   }
 
   /** `count` VMs from `first` on, each granted these secrets. */
@@ -50,7 +27,8 @@ export class LoadHost {
     await Promise.all(Array.from({ length: ATTACH_WIDTH }, async () => {
       while (next < first + count) {
         const number = next++;
-        await this.client.attachNode({ hostname: `load-${number + 1}`, vsock: join(this.sockets, String(number)), secrets: [...secrets] });
+        const vm = { hostname: `load-${number + 1}`, vsock: join(this.sockets, String(number)), secrets: [...secrets] };
+        await this.daemon.client.attachNode(vm);
       }
     }));
   }
@@ -68,30 +46,18 @@ export class LoadHost {
 
   /** Renames what was prepared into the store, all as one change, and tells when the daemon could see it: hrtime, nanoseconds. */
   change(names: Iterable<string>): bigint {
-    process.kill(this.pid, 'SIGSTOP');
+    process.kill(this.daemon.pid, 'SIGSTOP');
     for (const name of names) renameSync(join(this.directory, 'next', name), join(this.directory, '.secrets', name));
-    process.kill(this.pid, 'SIGCONT');
+    process.kill(this.daemon.pid, 'SIGCONT');
     return process.hrtime.bigint();
   }
 
   processorMs(): number {
-    return processorMs(this.pid);
-  }
-
-  /** Resident memory without garbage, and the engine's own account of it. */
-  async memory(): Promise<{ residentBytes: number; heapBytes: number }> {
-    const said = once(this.#daemon.stdio[3] as Readable, 'data');
-    this.#daemon.kill('SIGUSR2');
-    const [line] = await said as [Buffer];
-    const { heapUsed, external } = JSON.parse(line.toString()) as NodeJS.MemoryUsage;
-    return { residentBytes: residentBytes(this.pid), heapBytes: heapUsed + external };
+    return this.daemon.processorMs();
   }
 
   async stop(): Promise<void> {
-    if (this.#daemon.exitCode === null) {
-      this.#daemon.kill('SIGTERM');
-      await once(this.#daemon, 'exit');
-    }
+    await this.daemon.stop();
     rmSync(this.directory, { recursive: true });
   }
 }

@@ -1,0 +1,66 @@
+// A daemon under measurement, as users run it: the bundle in a directory of its own, which can be told to
+// collect its garbage.
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readdirSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import type { Readable } from 'node:stream';
+import { createClient, type SlicerClient } from '../src/client/slicer-client.ts';
+import { processorMs, residentBytes } from './process-cost.ts';
+
+const SLICER = resolve(import.meta.dirname, '../bin/slicer');
+const COLLECTOR = resolve(import.meta.dirname, 'collector.cjs');
+const START_MS = 10_000;
+
+export class MeasuredDaemon {
+  readonly directory: string;
+  readonly client: SlicerClient;
+  readonly #process: ChildProcess;
+
+  /** `groups`: host groups as lines of slicer.yaml. */
+  constructor(directory: string, groups: readonly string[]) {
+    this.directory = directory;
+    this.client = createClient({ addresses: [{ kind: 'unix', path: join(directory, 'slicer.sock') }], token: undefined });
+    writeFileSync(join(directory, 'slicer.yaml'), ['config:', '  host_groups:', ...groups, '  api:', '    bind_address: ./slicer.sock', ''].join('\n'));
+    this.#process = spawn(process.execPath, [SLICER, 'up'], {
+      cwd: directory, stdio: ['ignore', 'ignore', 'inherit', 'pipe'],
+      env: { ...process.env, SLICER_LOG_LEVEL: 'error', NODE_OPTIONS: `--expose-gc --require=${COLLECTOR}` },
+    });
+  }
+
+  get pid(): number {
+    return this.#process.pid as number;
+  }
+
+  async ready(): Promise<void> {
+    const deadline = Date.now() + START_MS;
+    while (!existsSync(join(this.directory, 'slicer.sock'))) {
+      if (Date.now() > deadline || this.#process.exitCode !== null) throw new Error('slicer up made no socket');
+      await new Promise((wake) => setTimeout(wake, 20));
+    }
+  }
+
+  processorMs(): number {
+    return processorMs(this.pid);
+  }
+
+  descriptors(): number {
+    return readdirSync(`/proc/${this.pid}/fd`).length;
+  }
+
+  /** Resident memory without garbage, and the engine's own account of it. */
+  async memory(): Promise<{ residentBytes: number; heapBytes: number }> {
+    const said = once(this.#process.stdio[3] as Readable, 'data');
+    this.#process.kill('SIGUSR2');
+    const [line] = await said as [Buffer];
+    const { heapUsed, external } = JSON.parse(line.toString()) as NodeJS.MemoryUsage;
+    return { residentBytes: residentBytes(this.pid), heapBytes: heapUsed + external };
+  }
+
+  async stop(): Promise<void> {
+    if (this.#process.exitCode !== null) return;
+    const exit = once(this.#process, 'exit');
+    this.#process.kill('SIGTERM');
+    await exit;
+  }
+}
