@@ -14,6 +14,7 @@ import { summarise } from './statistics.ts';
 
 const ROUNDS = 15;
 const PORT = 22;
+const TRIES_MAX = 20;
 const SECRET = 'pushed';
 const SECRET_BYTES = 1024;
 
@@ -40,7 +41,9 @@ export async function pushFigures(): Promise<Figure[]> {
     lab.slicer(['secret', 'create', SECRET, '--no-wait'], randomBytes(SECRET_BYTES));
     const vm = (JSON.parse(lab.slicer(['vm', 'launch', 'debian', '--wait', '--timeout=240s', '--json'])) as { hostname: string }).hostname;
     await installSshd(lab, vm, files);
-    return figuresOf(waysOf(lab, vm, files), files);
+    const ways = waysOf(lab, vm, files);
+    await ways.untilAnswered();
+    return figuresOf(ways, files);
   } finally {
     await lab.stop();
     rmSync(files, { recursive: true });
@@ -63,7 +66,7 @@ async function installSshd(lab: Lab, vm: string, files: string): Promise<void> {
   writeFileSync(join(system, 'etc/ssh/sshd_config'), SSHD_CONFIG);
   chmodSync(join(files, 'vsock-door'), 0o755);
   const tar = execFileSync('tar', ['-C', system, '--owner=0', '--group=0', '-c', '.'], { maxBuffer: 256 * 2 ** 20 });
-  lab.slicer(['vm', 'exec', '-i', vm, '--', 'tar', '-x', '--no-overwrite-dir', '--keep-directory-symlink', '-C', '/'], tar);
+  lab.slicer(['vm', 'exec', vm, '--', 'tar', '-x', '--no-overwrite-dir', '--keep-directory-symlink', '-C', '/'], tar);
   lab.slicer(['vm', 'exec', vm, '--shell', '--', [
     'echo sshd:x:110:65534::/run/sshd:/usr/sbin/nologin >> /etc/passwd',
     'chmod 700 /run/pushed; chmod 600 /etc/ssh/host_key; chmod 755 /run/sshd; ldconfig; /usr/sbin/sshd -t',
@@ -76,7 +79,14 @@ interface Way {
   readonly push: (value: string) => void;
 }
 
-function waysOf(lab: Lab, vm: string, files: string): { ours: Way; others: readonly Way[] } {
+interface Ways {
+  readonly ours: Way;
+  readonly others: readonly Way[];
+  /** Resolves when the guest's server answers. */
+  readonly untilAnswered: () => Promise<void>;
+}
+
+function waysOf(lab: Lab, vm: string, files: string): Ways {
   const door = `${join(files, 'vsock-door')} dial ${lab.vsockPath(vm)} ${PORT}`;
   const options = (kept: boolean): string[] => [
     '-F', '/dev/null', '-i', join(files, 'key'), '-o', 'BatchMode=yes', '-o', 'StrictHostKeyChecking=no', '-o', 'LogLevel=ERROR',
@@ -99,6 +109,12 @@ function waysOf(lab: Lab, vm: string, files: string): { ours: Way; others: reado
       { name: 'rsync', push: rsync(false) },
       { name: 'rsync with a kept connection', push: rsync(true) },
     ],
+    async untilAnswered() {
+      for (let tries = 1; spawnSync('ssh', [...options(false), 'root@guest', 'true'], { stdio: 'ignore' }).status !== 0; tries += 1) {
+        if (tries === TRIES_MAX) throw new Error(`sshd in the guest does not answer:\n${lab.slicer(['vm', 'exec', vm, '--', 'sh', '-c', 'systemctl status vsock-door; journalctl -n 20; true'])}`);
+        await new Promise((wake) => setTimeout(wake, 1000));
+      }
+    },
   };
 }
 
@@ -109,7 +125,7 @@ function run(program: string, args: readonly string[], input: Uint8Array = new U
 }
 
 /** All in turns, each with a value of its own. */
-function figuresOf({ ours, others }: ReturnType<typeof waysOf>, files: string): Figure[] {
+function figuresOf({ ours, others }: Ways, files: string): Figure[] {
   const took = new Map<Way, number[]>([ours, ...others].map((way) => [way, []]));
   const value = join(files, 'value');
   for (let round = -1; round < ROUNDS; round += 1) {

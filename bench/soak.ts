@@ -39,7 +39,7 @@ const directory = mkdtempSync(join(tmpdir(), 'slicer-soak-'));
 const daemon = new MeasuredDaemon(directory, ['    - {name: vm, count: 0, vcpu: 1, ram_mb: 256, secrets: all}']);
 const { client } = daemon;
 const samples = Object.fromEntries(Object.keys(SERIES).map((name) => [name, [] as Sample[]])) as unknown as Record<Series, Sample[]>;
-const done = { changes: 0, commands: 0, launches: 0, resets: 0 };
+const done = { changes: 0, commands: 0, launches: 0, resets: 0, replacements: 0 };
 let isOver = false;
 
 try {
@@ -97,16 +97,29 @@ async function launches(): Promise<void> {
   }
 }
 
-/** The next one when the agent is back. Nothing is said to the guest meanwhile: its VSOCK device may not bear it (docs/operations.md). */
-async function resets(vm: string): Promise<void> {
+/**
+ * The next one when the agent is back. Nothing is said to the guest meanwhile: its VSOCK device may not bear it. A
+ * VM that it ends for is replaced, as docs/operations.md says, and counted.
+ */
+async function resets(first: string): Promise<void> {
+  let vm = first;
   for (; !isOver; done.resets += 1) {
     await output(vm, 'echo b > /proc/sysrq-trigger').catch(() => '');
-    const back = Date.now() + READY_MS;
-    do {
-      if (Date.now() > back) throw new Error(`${vm} did not come back from a reset`);
-      await delay(200);
-    } while ((await client.vmSecrets(vm)).connected === false);
+    if (!await isBack(vm)) {
+      done.replacements += 1;
+      await client.deleteNode(vm);
+      vm = await launch(['s0']);
+    }
     await delay(PACE_MS.resets);
+  }
+}
+
+async function isBack(vm: string): Promise<boolean> {
+  const latest = Date.now() + READY_MS;
+  for (;;) {
+    await delay(200);
+    if ((await client.vmSecrets(vm)).connected) return true;
+    if (Date.now() > latest) return false;
   }
 }
 
@@ -132,12 +145,15 @@ async function sample(vm: string, atHours: number): Promise<void> {
     'agent: descriptors': Number(agentDescriptors),
   };
   for (const [name, number] of Object.entries(values)) samples[name as Series].push({ atHours, value: number });
-  const { changes, commands, launches, resets } = done;
-  console.log(`${(atHours * 60).toFixed(1)} min  ${Object.values(values).map((number) => number.toFixed(0)).join('  ')}  (${changes} changes, ${commands} commands, ${launches} launches, ${resets} resets)`);
+  console.log(`${(atHours * 60).toFixed(1)} min  ${Object.values(values).map((number) => number.toFixed(0)).join('  ')}  (${counts()})`);
+}
+
+function counts(): string {
+  return Object.entries(done).map(([what, count]) => `${count} ${what}`).join(', ');
 }
 
 function report(): void {
-  console.log(`\n${new Date().toISOString().slice(0, 10)}, ${machineClass()}: ${MINUTES} minutes, ${Object.entries(done).map(([what, count]) => `${count} ${what}`).join(', ')}`);
+  console.log(`\n${new Date().toISOString().slice(0, 10)}, ${machineClass()}: ${MINUTES} minutes, ${counts()}`);
   for (const [name, all] of Object.entries(samples)) {
     const kept = all.slice(Math.ceil(all.length * WARM_UP_SHARE));
     const slope = slopeOf(kept);
