@@ -22,7 +22,7 @@ const COLUMNS = ['figure', 'p50', 'p99', 'min–max', 'reference p50', 'p99', 'm
 
 function verdict(result: number, limit: number | undefined, suffix: string): [limit: string, word: string] {
   if (limit === undefined) return ['–', ''];
-  return [`${limit}${suffix}`, result <= limit ? 'holds' : 'FALLS SHORT'];
+  return [`${Number(limit.toFixed(2))}${suffix}`, result <= limit ? 'holds' : 'FALLS SHORT'];
 }
 
 /** The table that `npm run bench` prints. */

@@ -24,7 +24,7 @@ export class MeasuredDaemon {
     writeFileSync(join(directory, 'slicer.yaml'), ['config:', '  host_groups:', ...groups, '  api:', '    bind_address: ./slicer.sock', ''].join('\n'));
     this.#process = spawn(process.execPath, [SLICER, 'up'], {
       cwd: directory, stdio: ['ignore', 'ignore', 'inherit', 'pipe'],
-      env: { ...process.env, SLICER_LOG_LEVEL: 'error', NODE_OPTIONS: `--expose-gc --require=${COLLECTOR}` },
+      env: { ...process.env, SLICER_LOG_LEVEL: 'error', NODE_OPTIONS: `--expose-gc --require=${COLLECTOR} ${process.env['NODE_OPTIONS'] ?? ''}` },
     });
   }
 
