@@ -6,42 +6,37 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { FRAME } from '../../src/wire/exec-frames.ts';
 import { bench, until } from './live-vm.ts';
-import { secretName } from './memory-store.ts';
+import type { FileAttributes } from '../../src/secret/file-attributes.ts';
+import { counting, recordedVm } from './recorded-vm.ts';
 import { Recording, type Recorded } from './recording.ts';
 import { payload } from './wire-agent.ts';
 
-const VECTOR = join(import.meta.dirname, '../vectors/live-channel.json');
+const VECTOR = join(import.meta.dirname, '../vectors/wire-1/conversation.json');
 const DOCUMENT = join(import.meta.dirname, '../../docs/wire.md');
 
-/** 64 digits that are told apart at a glance. */
-const counting = (digit: string) => {
-  let count = 0;
-  return () => {
-    count += 1;
-    return `${digit}${count}`.repeat(32);
-  };
-};
-
 test('a whole exchange has the recorded bytes', async (t) => {
-  const { store, agent, device, vm } = await bench(t, {
-    bootToken: 'ab'.repeat(32), credentials: [{ name: 'app.api-key', secret: secretName('api-key'), trimNewline: true }],
-    userdata: Buffer.from('#!/bin/sh\necho ready\n'), randomHex: counting('a'),
-  });
+  const { store, agent, device, vm } = await bench(t, recordedVm());
   // The dial at the start of the service finds an agent that wants no session, and is no part of the sample.
   await agent.saw('POST /v1/challenge');
   const recording = new Recording(device);
   agent.randomHex = counting('b');
   const owner = { mode: 0o600, uid: 1000, gid: 1000 };
-  store.set('api-key', 'my-api-key\n', owner);
+  const set = (name: string, value: string, attributes: FileAttributes): void => {
+    recording.note({ does: 'set', name, value, ...attributes });
+    store.set(name, value, attributes);
+  };
+  set('api-key', 'my-api-key\n', owner);
 
   await agent.establish();
   await agent.sync(true);
   const change = agent.sync(true);
   await until(vm, () => vm.status().synced);
-  store.set('api-key', 'a newer key\n', owner);
-  store.set('tls-key', '', { mode: 0o640, uid: 0, gid: 4000000000 });
+  recording.note({ does: 'wait' });
+  set('api-key', 'a newer key\n', owner);
+  set('tls-key', '', { mode: 0o640, uid: 0, gid: 4000000000 });
   await change;
   await agent.sync();
+  recording.note({ does: 'remove', name: 'api-key' });
   store.set('api-key', undefined);
   await agent.sync();
   await agent.sync();
@@ -50,6 +45,7 @@ test('a whole exchange has the recorded bytes', async (t) => {
   });
   await agent.request('POST /v1/userdata');
   await agent.request('PUT /v1/userdata', {}, { exit_code: 0, output: 'ready\n' });
+  recording.note({ does: 'health' });
   await (await vm.call(new AbortController().signal)).health();
   agent.runCommand = (_request, send) => {
     send({ type: FRAME.started, payload: payload('4711') });
@@ -58,11 +54,14 @@ test('a whole exchange has the recorded bytes', async (t) => {
       if (type === FRAME.stdinEnd) send({ type: FRAME.exit, payload: payload('0') });
     };
   };
+  recording.note({ does: 'exec', argv: ['cat'] });
   const session = await (await vm.call(new AbortController().signal)).exec({ argv: ['cat'], uid: 0, env: [], stdin: true });
   const frames = session.frames[Symbol.asyncIterator]();
   await frames.next();
+  recording.note({ does: 'stdin', text: 'hi\n' });
   await session.send({ type: FRAME.stdin, payload: payload('hi\n') });
   await frames.next();
+  recording.note({ does: 'stdin' });
   await session.send({ type: FRAME.stdinEnd, payload: payload('') });
   await frames.next();
   agent.sessionKey = 'c0'.repeat(32);
@@ -76,7 +75,9 @@ test('a whole exchange has the recorded bytes', async (t) => {
 test('the document shows every byte of the recorded exchange, in order', () => {
   const document = readFileSync(DOCUMENT, 'utf8');
   let position = 0;
-  for (const { text, base64 } of JSON.parse(readFileSync(VECTOR, 'utf8')) as Recorded[]) {
+  for (const piece of JSON.parse(readFileSync(VECTOR, 'utf8')) as Recorded[]) {
+    if ('does' in piece) continue;
+    const { text, base64 } = piece;
     const head = text?.replaceAll('\r\n', '\n').trimEnd();
     const dump = base64 === undefined ? undefined : hexdump(Buffer.from(base64, 'base64'));
     for (const shown of [head, dump]) {

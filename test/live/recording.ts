@@ -2,7 +2,20 @@
 import type { Socket } from 'node:net';
 import type { VsockDevice } from './vsock-device.ts';
 
-export interface Recorded {
+/** Bytes, or what the host was told to do between them: a replay does it at the same place. */
+export type Recorded = RecordedBytes | HostAction;
+
+export type HostAction =
+  | { readonly does: 'set'; readonly name: string; readonly value: string; readonly mode: number; readonly uid: number; readonly gid: number }
+  | { readonly does: 'remove'; readonly name: string }
+  /** Waits until the guest has confirmed all there is. */
+  | { readonly does: 'wait' }
+  | { readonly does: 'health' }
+  | { readonly does: 'exec'; readonly argv: readonly string[] }
+  /** To the command that runs; without text its stdin ends. */
+  | { readonly does: 'stdin'; readonly text?: string };
+
+export interface RecordedBytes {
   /** 1 for the first connection, and so on. */
   readonly connection: number;
   readonly from: 'host' | 'guest';
@@ -13,7 +26,7 @@ export interface Recorded {
 }
 
 export class Recording {
-  readonly #pieces: { connection: number; from: 'host' | 'guest'; bytes: Buffer }[] = [];
+  readonly #pieces: (HostAction | { connection: number; from: 'host' | 'guest'; bytes: Buffer })[] = [];
   #connections = 0;
 
   /** Records what goes over this device from now on. */
@@ -27,8 +40,15 @@ export class Recording {
     };
   }
 
+  /** What the host is told to do now. */
+  note(action: HostAction): void {
+    this.#pieces.push(action);
+  }
+
   list(): Recorded[] {
-    return this.#pieces.map(({ connection, from, bytes }) => {
+    return this.#pieces.map((piece) => {
+      if ('does' in piece) return piece;
+      const { connection, from, bytes } = piece;
       const end = textEnd(bytes);
       return {
         connection, from,
@@ -56,7 +76,7 @@ export class Recording {
 
   #add(connection: number, from: 'host' | 'guest', bytes: Buffer): void {
     const last = this.#pieces.at(-1);
-    if (last?.connection === connection && last.from === from) last.bytes = Buffer.concat([last.bytes, bytes]);
+    if (last !== undefined && 'bytes' in last && last.connection === connection && last.from === from) last.bytes = Buffer.concat([last.bytes, bytes]);
     else this.#pieces.push({ connection, from, bytes: Buffer.from(bytes) });
   }
 }
