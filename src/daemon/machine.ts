@@ -1,5 +1,6 @@
-// What the daemon takes from the machine that it runs on, found once at its start. A part that is missing
-// is named when a VM needs it: secrets can be kept, and other VMs served, without a hypervisor.
+// What the daemon takes from the machine that it runs on, found once at its start, but for programs: what is
+// installed later is found too. A part that is missing is named when a VM needs it: secrets can be kept, and
+// other VMs served, without a hypervisor.
 import { randomBytes } from 'node:crypto';
 import type { HostGroup } from '../config/config.ts';
 import { memoryDirectories } from '../vm/runtime-directory.ts';

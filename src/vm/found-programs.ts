@@ -1,21 +1,29 @@
 // Where this machine has the programs that VMs are made of.
+import { delimiter, isAbsolute } from 'node:path';
 import { findAgent } from '../../image/agent.ts';
+import { findCommand } from '../../image/command.ts';
 import { findVhostDeviceVsock } from '../../image/vhost-device-vsock.ts';
 import type { GuestArch } from '../delivery/hypervisor.ts';
-import { findProgram, type VmPrograms } from './programs.ts';
+import type { VmPrograms } from './programs.ts';
 
 /** A guest's, too: no VMM runs another than the host's here. */
 export const GUEST_ARCH: GuestArch = process.arch === 'arm64' ? 'aarch64' : 'x86_64';
 
-/** `path` as PATH. Where a program was looked for last, if it was found nowhere: a launch says so. */
+/**
+ * `path` as PATH. Each is looked for when it is asked for: a service may start before what it needs is installed.
+ * Where it was looked for last, if it was found nowhere: a launch says so.
+ */
 export async function findPrograms(path: string): Promise<VmPrograms> {
-  const [qemu, cloudHypervisor, firecracker, prlimit] = await Promise.all(
-    ['qemu-system-x86_64', 'cloud-hypervisor', 'firecracker', 'prlimit'].map(async (name) => await findProgram(name, path) ?? `/usr/bin/${name}`),
-  ) as [string, string, string, string];
+  // A relative directory would be another one for whom a VM is started.
+  const directories = path.split(delimiter).filter(isAbsolute).join(delimiter);
+  const named = (name: string): string => findCommand(name, directories) ?? `/usr/bin/${name}`;
   return {
-    qemu, cloudHypervisor, firecracker, prlimit,
-    vhostDeviceVsock: found(findVhostDeviceVsock, '/usr/bin/vhost-device-vsock'),
-    agent: found(() => findAgent(GUEST_ARCH), `slicer-agent-${GUEST_ARCH}`),
+    get qemu() { return named('qemu-system-x86_64'); },
+    get cloudHypervisor() { return named('cloud-hypervisor'); },
+    get firecracker() { return named('firecracker'); },
+    get prlimit() { return named('prlimit'); },
+    get vhostDeviceVsock() { return found(findVhostDeviceVsock, '/usr/bin/vhost-device-vsock'); },
+    get agent() { return found(() => findAgent(GUEST_ARCH), `slicer-agent-${GUEST_ARCH}`); },
   };
 }
 
