@@ -1,0 +1,87 @@
+// Agents one version older keep working: the agent and the command line of the previous tag, built from it, with
+// the daemon of today.
+import assert from 'node:assert/strict';
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, watch } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { scratchDirectory, unpack } from '../package/made-package.ts';
+import { withSlicer, oneGroup } from '../vm/slicer.ts';
+import { buildTag, packageOfTag, previousTag } from './previous-version.ts';
+
+const tag = previousTag();
+const skip = tag === undefined ? 'no tag stands before this commit: there is no previous version' : process.geteuid?.() !== 0 ? 'only root can give files to other owners' : false;
+
+const fixture = withSlicer(oneGroup(), { skip });
+const scratch = scratchDirectory();
+/** A guest keeps secrets in memory alone. */
+const memory = mkdtempSync('/dev/shm/slicer-previous-');
+const directory = join(memory, 'secrets');
+let checkout = '';
+let agent: ChildProcess | undefined;
+after(() => {
+  agent?.kill('SIGKILL');
+  for (const path of [scratch, memory]) rmSync(path, { recursive: true });
+});
+
+before(async () => {
+  if (skip !== false) return;
+  checkout = buildTag(tag as string, scratch);
+  const vsock = join(memory, 'vm.vsock');
+  agent = spawn(join(checkout, 'build/slicer-agent-x86_64'), ['run', '--socket', vsock, '--dir', directory, '--credstore', join(memory, 'credstore')], { stdio: 'ignore' });
+  while (!existsSync(vsock)) {
+    assert.equal(agent.exitCode, null, 'the agent of the previous tag ended');
+    await once(watch(memory), 'change');
+  }
+});
+
+/** Of the tag: `package.json` has it without a `v`. */
+const version = (): string => (JSON.parse(readFileSync(join(checkout, 'package.json'), 'utf8')) as { version: string }).version;
+
+test('an agent of the previous tag gets secrets, their changes and their removal', { skip, timeout: 120_000 }, async (t) => {
+  t.diagnostic(`the previous tag is ${tag}`);
+  const { slicer } = fixture;
+  await slicer.ok(['secret', 'create', 'api-key', '--uid=1000', '--gid=4000000000', '--permissions=0640'], { stdin: 'a value\n' });
+  await slicer.ok(['secret', 'create', 'other'], { stdin: '' });
+  await slicer.ok(['attach', '--name=old', `--vsock=${join(memory, 'vm.vsock')}`, '--url=./slicer.sock']);
+  await slicer.untilHolds('old');
+  assert.equal(readFileSync(join(directory, 'api-key'), 'utf8'), 'a value\n');
+  const { mode, uid, gid } = statSync(join(directory, 'api-key'));
+  assert.deepEqual([mode & 0o7777, uid, gid], [0o640, 1000, 4000000000]);
+  assert.equal(await slicer.ok(['secret', 'update', 'api-key', '--wait=60s'], { stdin: 'a newer value\n' }), '');
+  assert.equal(readFileSync(join(directory, 'api-key'), 'utf8'), 'a newer value\n');
+  await slicer.ok(['secret', 'remove', 'other', '--wait=60s']);
+  assert.deepEqual(readdirSync(directory).filter((name) => !name.startsWith('.')), ['api-key']);
+});
+
+test('an agent of the previous tag runs commands, and says which version it is', { skip, timeout: 120_000 }, async () => {
+  const { slicer } = fixture;
+  assert.equal(await slicer.ok(['vm', 'exec', 'old', '--', 'cat'], { stdin: 'through the agent' }), 'through the agent');
+  assert.match(await slicer.ok(['vm', 'health', 'old']), new RegExp(`^old +${version().replaceAll('.', '\\.')} `, 'm'));
+});
+
+test('an agent of the previous tag follows a daemon that was restarted', { skip, timeout: 120_000 }, async () => {
+  const { slicer } = fixture;
+  await slicer.stop();
+  await slicer.start();
+  await slicer.untilHolds('old');
+  await slicer.ok(['secret', 'update', 'api-key', '--wait=60s'], { stdin: 'the newest value\n' });
+  assert.equal(readFileSync(join(directory, 'api-key'), 'utf8'), 'the newest value\n');
+});
+
+test('the command line of the previous tag, as it was packaged, speaks to the daemon', { skip, timeout: 30 * 60_000 }, async (t) => {
+  const { slicer } = fixture;
+  const deb = packageOfTag(checkout);
+  if (deb === undefined) t.diagnostic(`${tag} makes no package: its checkout is what runs`);
+  const program = deb === undefined ? join(checkout, 'bin/slicer') : join(unpack(deb, scratch), 'usr/bin/slicer');
+  const old = (...args: string[]): string => execFileSync(program, args, { cwd: slicer.directory, encoding: 'utf8', input: 'through the old one\n' });
+  old('secret', 'create', 'by-the-old-one');
+  assert.match(old('secret', 'list'), /^by-the-old-one$/m);
+  old('secret', 'update', 'by-the-old-one', '--permissions=0644');
+  assert.match(old('vm', 'list'), /^old /m);
+  assert.match(old('vm', 'secrets', 'old'), /by-the-old-one +current/);
+  assert.equal(old('vm', 'exec', 'old', '--', 'cat'), 'through the old one\n');
+  old('secret', 'remove', 'by-the-old-one');
+  assert.doesNotMatch(old('secret', 'list'), /by-the-old-one/);
+});
