@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync, rmSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
-import { after, before, test } from 'node:test';
+import { after, test } from 'node:test';
 import { execFileSync } from 'node:child_process';
 import { ensureBusybox } from '../../image/busybox.ts';
 import { ensureKernel } from '../../image/kernel.ts';
@@ -45,14 +45,10 @@ async function install(file: string): Promise<string> {
 const qemuPid = async (): Promise<string> => (await inside('pidof qemu-system-x86_64')).trim();
 const daemonPid = async (): Promise<string> => (await inside('systemctl show --property MainPID --value slicer')).trim();
 
-before(async () => {
-  if (skip !== false) return;
-  await fixture.slicer.launch('--timeout=180s');
+test('the package installs with what Debian has, and its service runs', { skip, timeout: LIMIT_MS }, async () => {
+  await fixture.slicer.launch('--timeout=5m');
   // Before the service starts, which then finds /dev/kvm. Emulated nested paging is not sound (npt=0).
   await inside('modprobe kvm_amd npt=0 || modprobe kvm_intel || true');
-});
-
-test('the package installs with what Debian has, and its service runs', { skip, timeout: LIMIT_MS }, async () => {
   await install(await makePackageOfVersion(scratch, BEFORE));
   assert.match(await inside('slicer version'), new RegExp(`^slicer ${BEFORE} `));
   assert.equal(await inside('systemctl is-enabled slicer; systemctl is-active slicer'), 'enabled\nactive\n');
