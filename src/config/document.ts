@@ -24,6 +24,10 @@ export interface ConfigDocument {
   positionOf(path: Path, at: Issue['at']): Position;
 }
 
+/** It names every object's prototype in JavaScript: libraries leave it out in silence. No file needs it. */
+export const FORBIDDEN_KEY = '__proto__';
+export const FORBIDDEN_KEY_RULE = `expected another key than ${FORBIDDEN_KEY}`;
+
 export type Entries = Readonly<Record<string, unknown>>;
 
 /** The entries of a map; none of anything else. */

@@ -10,6 +10,7 @@ import { checkGeneratorRules, dependenciesOf, kindOf } from './generators-rules.
 import { describeUnknownGeneratorKey, generatorsSchema, isGeneratorName, type RawGenerator } from './generators-schema.ts';
 import { loadInventoryDocument, parseInventoryDocument } from './inventory-document.ts';
 import { issuesOf } from './problems.ts';
+import { writtenSource } from './secret-source.ts';
 import { instanceGenerator } from './var-path.ts';
 
 const DEFAULT_LIFETIME_DAYS = 365;
@@ -71,6 +72,8 @@ interface Placement {
   readonly machine: string;
   readonly path: Path;
   readonly generated: readonly { readonly secret: string; readonly path: Path }[];
+  /** Secrets that do not say which of several sources is meant. */
+  readonly issues: readonly Issue[];
 }
 
 function placements(instances: Entries): Placement[] {
@@ -79,25 +82,23 @@ function placements(instances: Entries): Placement[] {
       Object.entries(entriesOf(entriesOf(options)['machines'])).map(([machine, placed]) => {
         const path = ['instances', instance, 'roles', role, 'machines', machine];
         // Settings were called config, and still may be.
-        const generated = ['settings', 'config'].flatMap((key) =>
+        const secrets = ['settings', 'config'].flatMap((key) =>
           Object.entries(entriesOf(entriesOf(entriesOf(placed)[key])['runtimeSecrets']))
-            .filter(([, secret]) => isGenerated(entriesOf(secret)))
-            .map(([secret]) => ({ secret, path: [...path, key, 'runtimeSecrets', secret] })));
-        return { instance, machine, path, generated };
+            .map(([secret, written]) => ({ secret, path: [...path, key, 'runtimeSecrets', secret], source: writtenSource(entriesOf(written)) })));
+        return {
+          instance, machine, path, generated: secrets.filter(({ source }) => source.kind === 'made'),
+          issues: secrets.flatMap((secret) => (secret.source.kind === 'wrong' ? [{ ...secret.source.issue, path: [...secret.path, ...secret.source.issue.path] }] : [])),
+        };
       })));
 }
 
-/** Where nothing says where a value comes from, it is made; `var` names a generator that is declared. */
-const isGenerated = ({ secretPath, var: named, generateSecret }: Entries): boolean =>
-  [secretPath, named].every((source) => source === undefined || source === null) && generateSecret !== false;
-
-/** Names that become those of directories and files. */
+/** Sources of secrets, and names that become those of directories and files. */
 function instanceIssues(instances: Entries): Issue[] {
   const refuse = (path: Path): Issue => ({ path, at: 'key', message: `expected a name: ${SECRET_NAME_RULE}` });
-  return placements(instances).flatMap(({ instance, machine, path, generated }) => {
+  return placements(instances).flatMap(({ instance, machine, path, generated, issues }) => {
     if (!isGeneratorName(machine)) return [refuse(path)];
     if (generated.length > 0 && !isGeneratorName(instanceGenerator(instance))) return [refuse(path.slice(0, 2))];
-    return generated.filter(({ secret }) => !isGeneratorName(secret)).map((secret) => refuse(secret.path));
+    return [...issues, ...generated.filter(({ secret }) => !isGeneratorName(secret)).map((secret) => refuse(secret.path))];
   });
 }
 

@@ -2,7 +2,7 @@
 // where it is: at a line and column, or for Nix, whose data has none, at an attribute.
 import { resolve } from 'node:path';
 import { fail, throwIfAny, type Problem } from '../errors/slicer-error.ts';
-import type { Issue } from './document.ts';
+import { entriesOf, FORBIDDEN_KEY, FORBIDDEN_KEY_RULE, type Issue, type Path } from './document.ts';
 import { readDocument } from './yaml-document.ts';
 import { describeFailure, diskFiles } from './named-files.ts';
 import { evaluateNix } from './nix-evaluation.ts';
@@ -30,10 +30,16 @@ export async function loadInventoryDocument({ file, directory }: InventoryFile, 
   const text = readText(file, directory);
   if (!file.endsWith('.nix')) return parseInventoryDocument(text, file);
   const data = await evaluateNix({ file, path: resolve(directory, file), env });
-  return {
-    data,
-    problems: (issues) => issues.map(({ path, message }) => ({ code: 'invalid_config', message: `${file}: ${pathText(path)}${message}` })),
-  };
+  const problems = (issues: readonly Issue[]): Problem[] =>
+    issues.map(({ path, message }) => ({ code: 'invalid_config', message: `${file}: ${pathText(path)}${message}` }));
+  throwIfAny(problems(forbiddenKeys(data, [])));
+  return { data, problems };
+}
+
+function forbiddenKeys(value: unknown, path: Path): Issue[] {
+  if (Array.isArray(value)) return value.flatMap((part, index) => forbiddenKeys(part, [...path, index]));
+  return Object.entries(entriesOf(value)).flatMap(([key, part]) =>
+    (key === FORBIDDEN_KEY ? [{ path: [...path, key], at: 'key', message: FORBIDDEN_KEY_RULE } as const] : forbiddenKeys(part, [...path, key])));
 }
 
 /** YAML or JSON; `file` is how problems name it. Throws invalid_config. */

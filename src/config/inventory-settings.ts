@@ -1,12 +1,13 @@
 // The settings of one machine: the keys of a file for `slicer run`, with defaults for all, secrets that are
 // generated, and microvm.nix's `credentialFiles`. They become such a file, which is checked as any other is.
-import { parseSecretName, type SecretName } from '../secret/name.ts';
+import type { SecretName } from '../secret/name.ts';
 import { entriesOf, type Entries, type Issue, type Path } from './document.ts';
 import type { Generator } from './generators.ts';
 import { closestKey } from './keys.ts';
 import { issuesOf } from './problems.ts';
 import { checkRunRules } from './run-file-rules.ts';
 import { describeKey, describeUnknownRunKey, RUN_KEYS, RUN_SECRET_KEYS, runFileSchema, type KeyTable, type RawRunFile } from './run-file-schema.ts';
+import { writtenSource } from './secret-source.ts';
 import { instanceGenerator, SHARED, varPath, type VarName } from './var-path.ts';
 
 export interface SettingsPlace {
@@ -75,7 +76,7 @@ function secretsOf(runtimeSecrets: unknown, place: SettingsPlace): DeclaredSecre
   const secrets = Object.fromEntries(Object.entries(entriesOf(runtimeSecrets)).map(([name, written]) => {
     if (!isMap(written)) return [name, written];
     const { generateSecret, var: named, ...secret } = entriesOf(written);
-    const source = sourceOf({ name, generateSecret, named, secretPath: secret['secretPath'] }, place);
+    const source = sourceOf(name, entriesOf(written), place);
     if ('issue' in source) issues.push({ ...source.issue, path: ['runtimeSecrets', name, ...source.issue.path] });
     if (!('value' in source)) return [name, secret];
     values.push({ secret: name as SecretName, ...source });
@@ -84,34 +85,23 @@ function secretsOf(runtimeSecrets: unknown, place: SettingsPlace): DeclaredSecre
   return { secrets, values, issues };
 }
 
-interface WrittenSource {
-  readonly name: string;
-  readonly generateSecret: unknown;
-  readonly named: unknown;
-  readonly secretPath: unknown;
-}
-
 interface FoundVar {
   readonly value: VarName;
   readonly isPublic: boolean;
 }
 
-/** Where a secret's value is: at a path, in vars/, or with neither in `$CREDENTIALS_DIRECTORY` alone. */
-function sourceOf(written: WrittenSource, { instance, machine, generators }: SettingsPlace): FoundVar | { issue: Issue } | Record<never, never> {
-  const { name, generateSecret, named, secretPath } = written;
-  if (isThere(generateSecret) && typeof generateSecret !== 'boolean') return { issue: at(['generateSecret'], 'expected true or false') };
-  const given = [...(isThere(secretPath) ? ['secretPath'] : []), ...(isThere(named) ? ['var'] : []), ...(generateSecret === true ? ['generateSecret'] : [])];
-  if (given.length > 1) return { issue: atKey([given[1] as string], `expected one of secretPath, var and generateSecret: true, got ${given[0]} too`) };
-  if (isThere(named)) {
-    const [, generator, file] = (typeof named === 'string' ? /^([^/]+)\/([^/]+)$/.exec(named) : null) ?? [];
-    if (generator === undefined || file === undefined || parseSecretName(generator) === undefined || parseSecretName(file) === undefined) {
-      return { issue: at(['var'], 'expected GENERATOR/FILE') };
+/** What a secret's value in vars/ is called; nothing for one that is elsewhere. */
+function sourceOf(name: string, written: Entries, { instance, machine, generators }: SettingsPlace): FoundVar | { issue: Issue } | Record<never, never> {
+  const source = writtenSource(written);
+  switch (source.kind) {
+    case 'wrong': return { issue: source.issue };
+    case 'path': case 'unit': return {};
+    case 'var': return varOf(source.generator, source.file, machine, generators);
+    case 'made': {
+      const generator = instanceGenerator(instance);
+      return generators.has(generator) ? varOf(generator, name, machine, generators, 'generateSecret') : { value: { machine, generator, file: name }, isPublic: false };
     }
-    return varOf(generator, file, machine, generators);
   }
-  if (isThere(secretPath) || generateSecret === false) return {};
-  const generator = instanceGenerator(instance);
-  return generators.has(generator) ? varOf(generator, name, machine, generators, 'generateSecret') : { value: { machine, generator, file: name }, isPublic: false };
 }
 
 /** A file of a generator that is declared. `key`: what asks for it. */

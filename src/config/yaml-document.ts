@@ -3,7 +3,7 @@
 import {
   isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, visit, type Document, type ErrorCode, type Node,
 } from 'yaml';
-import type { ConfigDocument, Issue, Path, Position } from './document.ts';
+import { FORBIDDEN_KEY, FORBIDDEN_KEY_RULE, type ConfigDocument, type Issue, type Path, type Position } from './document.ts';
 
 const SYNTAX = {
   BAD_ALIAS: 'the alias has no anchor above it',
@@ -35,6 +35,9 @@ export function readDocument(text: string): ConfigDocument {
     Alias(_key, alias) {
       if (alias.resolve(document) !== undefined) return;
       syntaxProblems.push({ ...positionAt(alias.range?.[0] ?? 0), message: SYNTAX.BAD_ALIAS });
+    },
+    Pair(_key, { key }) {
+      if (isScalar(key) && key.value === FORBIDDEN_KEY) syntaxProblems.push({ ...positionAt(key.range?.[0] ?? 0), message: FORBIDDEN_KEY_RULE });
     },
   });
   let data: unknown;

@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { parseVarsInventory } from '../../src/config/generators-load.ts';
 import { loadInventory, parseInventory } from '../../src/config/inventory-load.ts';
 import type { Inventory, InventoryVm } from '../../src/config/inventory.ts';
 import { SlicerError } from '../../src/errors/slicer-error.ts';
@@ -205,6 +209,58 @@ test('what may be a value in the wrong place is not repeated', async () => {
   assert.ok(!(await problemsOf(() => parse(settings('').replace('{}', canary)))).join().includes(canary));
 });
 
+/** Each has the key in the place of a name. */
+const FORBIDDEN_KEYS = [
+  '{__proto__: {}}',
+  '{instances: {__proto__: {roles: {}}}}',
+  '{instances: {web: {roles: {__proto__: {machines: {}}}}}}',
+  '{instances: {web: {roles: {guest: {machines: {__proto__: {}}}}}}}',
+  settings('__proto__: 1'),
+  settings('runtimeSecrets: {"__proto__": {}}'),
+  settings('credentialFiles: {__proto__: /a}'),
+  '{generators: {__proto__: {kind: uuid}}}',
+  '{generators: {g: {files: {__proto__: }}}}',
+  '{generators: {g: {prompts: {__proto__: }}}}',
+];
+
+for (const text of FORBIDDEN_KEYS) {
+  test(`a name that libraries drop in silence is refused: ${text}`, async () => {
+    for (const read of [() => parse(text), () => parseVarsInventory(text, 'i.yaml')]) {
+      const problems = await problemsOf(read);
+      assert.match(problems.join('\n'), /^i\.yaml:1:\d+: expected another key than __proto__$/);
+      // As many characters before it as the column says.
+      assert.equal(text.slice(Number(problems[0]?.split(':')[2]) - 1).replace('"', '').indexOf('__proto__'), 0);
+    }
+  });
+}
+
+test('what says neither which of two sources is meant is refused to who makes values, as to who starts VMs', async () => {
+  const text = settings('runtimeSecrets: {a: {generateSecret: true, secretPath: /x}}');
+  const problems = await problemsOf(() => parseVarsInventory(text, 'i.yaml'));
+  assert.deepEqual(problems, await problemsOf(() => parse(text)));
+  assert.match(problems.join(), /expected one of secretPath, var and generateSecret: true, got secretPath too$/);
+});
+
+test('whatever is written of a secret, who makes values makes those that who starts VMs expects', () => {
+  const anySource = fc.record({
+    secretPath: fc.constantFrom('/x', null), var: fc.constantFrom('g/value', null), generateSecret: fc.constantFrom(true, false, null),
+  }, { requiredKeys: [] });
+  fc.assert(fc.property(fc.dictionary(fc.constantFrom('a', 'b', 'c'), fc.option(anySource)), (secrets) => {
+    const text = settings(`runtimeSecrets: ${JSON.stringify(secrets)}`).replace(/}$/, ', generators: {g: {}}}');
+    const attempt = (read: () => readonly string[]): readonly string[] | string => {
+      try {
+        return [...read()].sort();
+      } catch (error) {
+        return (error as SlicerError).problems.map(({ message }) => message).sort().join('\n');
+      }
+    };
+    const started = attempt(() => only(parse(text)).generated.filter(({ value }) => value.generator === 'microvm-web').map(({ value }) => value.file));
+    const made = attempt(() => parseVarsInventory(text, 'i.yaml').machines.flatMap(({ generators }) =>
+      generators.filter(({ name }) => name === 'microvm-web').flatMap(({ files }) => files.map(({ name }) => name))));
+    assert.deepEqual(made, started);
+  }));
+});
+
 test('a file that is not there is not found', async () => {
   await assert.rejects(loadInventory({ file: 'gone.yaml', directory: '/nonexistent' }, {}), { code: 'not_found' });
 });
@@ -236,4 +292,12 @@ test('an inventory in Nix whose secrets say nothing but their names', { skip: wi
     ['API_KEY', '/vars/my-host/microvm-my-app/api-key'], ['DB_PASSWORD', '/vars/my-host/microvm-my-app/db-pass'],
   ]);
   assert.deepEqual(run.boot, { kind: 'image', image: 'debian', cmdline: undefined });
+});
+
+test('a name that libraries drop in silence is refused in Nix too, with its attribute', { skip: withoutNix }, async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'slicer-nix-'));
+  t.after(() => rmSync(directory, { recursive: true }));
+  writeFileSync(join(directory, 'i.nix'), '{ generators.g.files.__proto__ = { }; instances.__proto__ = { }; }');
+  const problems = await problemsOf(() => loadInventory({ file: 'i.nix', directory }, process.env));
+  assert.deepEqual(problems, ['generators.g.files', 'instances'].map((path) => `i.nix: ${path}.__proto__: expected another key than __proto__`));
 });

@@ -176,6 +176,7 @@ const SYNTAX: readonly [string, string][] = [
   ['--- 1\n--- 2', '2:1: expected one document, got a second one'],
   ['config: !foo {}', '1:9: the tag is unknown'],
   ['[a]: x', '1:1: expected text as a key'],
+  ['config: {api: {__proto__: 1}}', '1:16: expected another key than __proto__'],
 ];
 
 for (const [text, message] of SYNTAX) {

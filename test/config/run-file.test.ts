@@ -21,6 +21,11 @@ function problemsOf(text: string): string[] {
   return [];
 }
 
+test('a secret, or anything else, with a name that libraries drop in silence is refused', () => {
+  assert.deepEqual(problemsOf('{"name": "db", "image": "tiny", "runtimeSecrets": {"__proto__": {}}}'), ['vm.yaml:1:52: expected another key than __proto__']);
+  assert.deepEqual(problemsOf('name: db\nimage: tiny\n__proto__: 1\n'), ['vm.yaml:3:1: expected another key than __proto__']);
+});
+
 const FULL = `
 name: db
 hypervisor: qemu
