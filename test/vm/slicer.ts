@@ -253,18 +253,22 @@ export interface Fixture {
   readonly skip: string | false;
 }
 
+export interface FixtureOptions {
+  readonly skip?: string | false;
+  readonly prepare?: (slicer: Slicer) => Promise<void>;
+  /** Arguments of `slicer up`. */
+  readonly up?: readonly string[];
+}
+
 /** A daemon that runs as long as the tests of a file do. */
-export function withSlicer(
-  config: string,
-  options: { readonly skip?: string | false; readonly prepare?: (slicer: Slicer) => Promise<void> } = {},
-): Fixture {
+export function withSlicer(config: string, options: FixtureOptions = {}): Fixture {
   const skip = options.skip ?? MISSING_PART;
   let slicer: Slicer | undefined;
   before(async () => {
     if (skip !== false) return;
     slicer = new Slicer(config);
     await options.prepare?.(slicer);
-    await slicer.start();
+    await slicer.start(...(options.up ?? []));
   });
   after(async () => {
     await slicer?.close();
