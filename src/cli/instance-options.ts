@@ -1,9 +1,11 @@
 // What --inventory and --vars-dir (vars-flags.ts) lead to where a VM is named by its instance.
 import { hostname } from 'node:os';
+import type { InventoryReading } from '../config/inventory-load.ts';
 import type { Inventory, InventoryVm } from '../config/inventory.ts';
 import type { RunFile } from '../config/run-file.ts';
-import { loadRunFile } from '../config/run-file-load.ts';
-import { fail } from '../errors/slicer-error.ts';
+import { readRunFile } from '../config/run-file-load.ts';
+import type { SoundParts } from '../config/sound-parts.ts';
+import { fail, throwIfAny, type Problem } from '../errors/slicer-error.ts';
 import type { Context } from './context.ts';
 
 export interface InstanceFlags {
@@ -11,17 +13,31 @@ export interface InstanceFlags {
   readonly varsDir?: string;
 }
 
-/** Throws what `loadInventory` does. */
-export async function inventoryOf(file: string, { varsDir }: InstanceFlags, context: Context): Promise<Inventory> {
+/** Throws what `readInventory` does. */
+export async function inventoryReading(file: string, { varsDir }: InstanceFlags, context: Context): Promise<InventoryReading> {
   // Who runs a file does not wait for it to load.
-  const { loadInventory } = await import('../config/inventory-load.ts');
-  return loadInventory({ file, directory: process.cwd(), ...(varsDir === undefined ? {} : { varsDir }) }, context.env);
+  const { readInventory } = await import('../config/inventory-load.ts');
+  return readInventory({ file, directory: process.cwd(), ...(varsDir === undefined ? {} : { varsDir }) }, context.env);
 }
 
-/** The file called `vm`, or the instance of that name. Throws not_found, and what reading either does. */
-export async function loadRunSubject(vm: string, flags: InstanceFlags, context: Context): Promise<RunFile> {
-  if (flags.inventory === undefined) return loadRunFile(vm);
-  return findVm(await inventoryOf(flags.inventory, flags, context), vm, flags.inventory).run;
+/** Throws what `loadInventory` does. */
+export async function inventoryOf(file: string, flags: InstanceFlags, context: Context): Promise<Inventory> {
+  const { problems, inventory } = await inventoryReading(file, flags, context);
+  throwIfAny(problems);
+  return inventory;
+}
+
+/**
+ * The file called `vm`, or the instance of that name. Throws not_found, and what reading either does; for a file
+ * with faults also what `besides` finds in the parts of it that have none.
+ */
+export async function loadRunSubject(vm: string, flags: InstanceFlags, context: Context, besides?: (sound: SoundParts) => Promise<readonly Problem[]>): Promise<RunFile> {
+  const { inventory } = flags;
+  if (inventory !== undefined) return findVm(await inventoryOf(inventory, flags, context), vm, inventory).run;
+  const { run, problems, sound } = await readRunFile(vm);
+  if (run === undefined) throwIfAny([...problems, ...await besides?.(sound) ?? []]);
+  // Without problems it is there.
+  return run as RunFile;
 }
 
 /** By `INSTANCE` where the instance is on one machine, or `INSTANCE/MACHINE`. `file` is how errors name the inventory. */

@@ -17,14 +17,18 @@ Examples:
   $ sudo slicer vm exec web-1 -- ls -l /run/slicer/secrets
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no daemon answers, 4 not found, 5 conflict,
-6 not allowed, 7 not in time. slicer vm exec ends with the code of the command it ran.`;
+6 not allowed, 7 not in time; of slicer run also 8 the VM died, 9 it had to be ended by force.
+slicer vm exec ends with the code of the command it ran.`;
 
 /** Throws SlicerError, usage included. Help and version end normally. */
 export async function runProgram(context: Context): Promise<void> {
-  const program = buildProgram(context);
+  let asked: Command | undefined;
+  const program = buildProgram(context, (command) => { asked = command; });
   try {
     await program.parseAsync([...context.argv], { from: 'user' });
   } catch (error) {
+    // Each command is a bundle of its own with its own copy of the class.
+    if (error instanceof Error && error.name === 'SlicerError') throw withHint(error as SlicerError, asked);
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) return;
     if (error.code === 'commander.help') {
@@ -35,13 +39,15 @@ export async function runProgram(context: Context): Promise<void> {
   }
 }
 
-function buildProgram(context: Context): Command {
+/** `onCommand` is told which command it is, before that reads its options. */
+function buildProgram(context: Context, onCommand: (command: Command) => void): Command {
   const program = prepare(new Command('slicer'), context, 'gets secrets into microVMs').enablePositionalOptions();
   addConnectionOptions(program.version(VERSION_LINE, '-V, --version', 'show the version')).option('--debug', 'show where an error comes from').addHelpText('after', EXAMPLES);
   const entries = new Map<Command, CommandEntry>();
   const configure = async (_parent: Command, command: Command): Promise<void> => {
     const entry = entries.get(command);
     if (entry === undefined) return;
+    onCommand(command);
     (await entry.load()).configure(command, context);
     command.option('--debug', 'show where an error comes from');
   };
@@ -95,6 +101,15 @@ export function usageError(error: CommanderError): SlicerError {
     hint: suggestion === undefined ? `${pathOf(commandOf.get(error))} --help` : suggestion.replace(/^\(Did you mean (.*)\?\)$/, 'did you mean $1?'),
   };
   return new SlicerError([problem]);
+}
+
+/** What is wrong with a word of the command line. */
+const WORDS: readonly string[] = ['usage', 'invalid_name', 'invalid_owner', 'invalid_permissions'];
+
+/** Where nobody named the next command: the command's help has it. */
+function withHint({ problems: [first, ...rest], stack }: SlicerError, command: Command | undefined): SlicerError {
+  const hinted = (problem: Problem): Problem => (WORDS.includes(problem.code) ? { hint: `${pathOf(command)} --help`, ...problem } : problem);
+  return Object.assign(new SlicerError([hinted(first), ...rest.map(hinted)]), { stack });
 }
 
 /** `--form-literal=VALUE` and `-pVALUE` are unknown options with a value that must not be shown. */

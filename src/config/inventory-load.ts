@@ -2,7 +2,7 @@
 // refuses, it names every problem at once, each with its place. What the machine must have besides is looked
 // at when a VM starts.
 import { resolve } from 'node:path';
-import { throwIfAny } from '../errors/slicer-error.ts';
+import { throwIfAny, type Problem } from '../errors/slicer-error.ts';
 import { parseSecretName } from '../secret/name.ts';
 import { entriesOf, type Issue } from './document.ts';
 import { readGenerators } from './generators-load.ts';
@@ -20,18 +20,35 @@ export interface InventorySource extends InventoryFile {
   readonly varsDir?: string;
 }
 
+export interface InventoryReading {
+  readonly problems: readonly Problem[];
+  /** With problems: the VMs that are right by themselves. */
+  readonly inventory: Inventory;
+}
+
 /**
- * Throws invalid_config, not_found where there is no such file, and missing_part for Nix where there is none.
- * `env` is for Nix: its PATH, HOME and NIX_PATH.
+ * Throws not_found where there is no such file, missing_part for Nix where there is none, and invalid_config for
+ * what can't be read. `env` is for Nix: its PATH, HOME and NIX_PATH.
  */
+export async function readInventory(source: InventorySource, env: Readonly<Record<string, string | undefined>>): Promise<InventoryReading> {
+  return readData(await loadInventoryDocument(source, env), source);
+}
+
+/** The same of an inventory without problems. Throws all that there are. */
 export async function loadInventory(source: InventorySource, env: Readonly<Record<string, string | undefined>>): Promise<Inventory> {
-  return readInventory(await loadInventoryDocument(source, env), source);
+  return withoutProblems(await readInventory(source, env));
 }
 
 /** YAML or JSON. Throws invalid_config. */
-export const parseInventory = (text: string, source: InventorySource): Inventory => readInventory(parseInventoryDocument(text, source.file), source);
+export const parseInventory = (text: string, source: InventorySource): Inventory =>
+  withoutProblems(readData(parseInventoryDocument(text, source.file), source));
 
-function readInventory({ data, problems }: InventoryDocument, source: InventorySource): Inventory {
+function withoutProblems({ problems, inventory }: InventoryReading): Inventory {
+  throwIfAny(problems);
+  return inventory;
+}
+
+function readData({ data, problems }: InventoryDocument, source: InventorySource): InventoryReading {
   const { directory } = source;
   const varsDir = resolve(directory, source.varsDir ?? DEFAULT_VARS_DIR);
   const vars = `slicer vars --inventory ${source.file}${source.varsDir === undefined ? '' : ` --vars-dir ${source.varsDir}`}`;
@@ -61,8 +78,7 @@ function readInventory({ data, problems }: InventoryDocument, source: InventoryS
     const generated = read.values.map(({ secret, value: name }) => ({ secret, value: name }));
     return [{ path, vm: { name: isAlone ? instance : `${instance}/${machine}`, instance, machine, run: { ...run, secrets }, generated } }];
   });
-  throwIfAny(problems([...issues, ...clashes(vms)]));
-  return { vms: vms.map(({ vm }) => vm) };
+  return { problems: problems([...issues, ...clashes(vms)]), inventory: { vms: vms.map(({ vm }) => vm) } };
 }
 
 /** Names are those of directories below vars/, and a machine has one VM of an instance. */

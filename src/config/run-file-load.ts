@@ -6,21 +6,24 @@ import { fail } from '../errors/slicer-error.ts';
 import { readCompactJson } from './compact-json.ts';
 import { entriesOf } from './document.ts';
 import { describeFailure, diskFiles } from './named-files.ts';
-import type { RunFile } from './run-file.ts';
+import type { RunFileReading } from './run-file-parse.ts';
 import { checkRunFile, resolveRunFile } from './run-file-resolve.ts';
 
 export const RUN_FILE_MAX_BYTES = 1024 * 1024;
 
-/** Relative paths start at `directory`. Throws invalid_config, and not_found where there is no such file. */
-export async function loadRunFile(file: string, directory: string = process.cwd()): Promise<RunFile> {
+/** Relative paths start at `directory`. Throws not_found where there is no such file, and invalid_config where it can't be read. */
+export async function readRunFile(file: string, directory: string = process.cwd()): Promise<RunFileReading> {
   const text = readText(file, directory);
   const compact = readCompactJson(text);
   const { raw } = compact === undefined ? { raw: undefined } : checkRunFile(compact.data);
-  if (raw !== undefined) return resolveRunFile(raw, directory);
+  if (raw !== undefined) {
+    const run = resolveRunFile(raw, directory);
+    return { run, problems: [], sound: run };
+  }
   // Loaded only here: whoever starts a VM from what a program wrote does not wait for the reader of YAML. That
   // one finds the problems too, as it knows where they are.
-  const { parseRunFile } = await import('./run-file-parse.ts');
-  return parseRunFile(text, { file, directory });
+  const { readRunText } = await import('./run-file-parse.ts');
+  return readRunText(text, { file, directory });
 }
 
 /** Whether a file is one VM's rather than a slicer.yaml, whose one key is `config`; false for one that can't be read. */

@@ -1,18 +1,47 @@
 // Reads the text of a file for `slicer run`, YAML or JSON. Guarantees: what it returns needs no further check of
 // the file, and when it refuses, it names every problem at once, each with line and column.
-import { throwIfAny } from '../errors/slicer-error.ts';
+import { throwIfAny, type Problem } from '../errors/slicer-error.ts';
 import { problemAt, problemsOf } from './problems.ts';
 import type { RunFile } from './run-file.ts';
 import { checkRunFile, resolveRunFile } from './run-file-resolve.ts';
-import type { RawRunFile } from './run-file-schema.ts';
+import { soundParts, type SoundParts } from './sound-parts.ts';
 import { readDocument } from './yaml-document.ts';
 
-/** `file` is how problems name it; relative paths start at `directory`. Throws invalid_config. */
-export function parseRunFile(text: string, source: { readonly file: string; readonly directory: string }): RunFile {
+export interface RunFileSource {
+  /** How problems name it. */
+  readonly file: string;
+  /** Where relative paths start. */
+  readonly directory: string;
+}
+
+export interface RunFileReading {
+  /** Undefined where there are problems. */
+  readonly run: RunFile | undefined;
+  readonly problems: readonly Problem[];
+  /** What is right by itself, whatever is wrong besides. */
+  readonly sound: SoundParts;
+}
+
+const NOTHING: SoundParts = { secrets: [], interfaces: [], shares: [], volumes: [] };
+
+export function readRunText(text: string, { file, directory }: RunFileSource): RunFileReading {
   const document = readDocument(text);
-  throwIfAny(document.syntaxProblems.map((problem) => problemAt(source.file, problem, problem.message)));
+  if (document.syntaxProblems.length > 0) {
+    return { run: undefined, problems: document.syntaxProblems.map((problem) => problemAt(file, problem, problem.message)), sound: NOTHING };
+  }
   const { raw, issues } = checkRunFile(document.data);
-  throwIfAny(problemsOf(source.file, document, issues));
-  // Without issues it is there.
-  return resolveRunFile(raw as RawRunFile, source.directory);
+  if (raw !== undefined) {
+    const run = resolveRunFile(raw, directory);
+    return { run, problems: [], sound: run };
+  }
+  const sound = soundParts(document.data, issues);
+  return { run: undefined, problems: problemsOf(file, document, issues), sound: sound === undefined ? NOTHING : resolveRunFile(sound, directory) };
+}
+
+/** Throws invalid_config. */
+export function parseRunFile(text: string, source: RunFileSource): RunFile {
+  const { run, problems } = readRunText(text, source);
+  throwIfAny(problems);
+  // Without problems it is there.
+  return run as RunFile;
 }

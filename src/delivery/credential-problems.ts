@@ -71,7 +71,8 @@ export function sourceProblems(vm: Addressee, { wish, sizeBytes }: SizedWish): P
     const what = wish.trimNewline ? 'is empty without its newline' : 'is empty';
     return [{
       code: 'empty_value', message: `secret "${wish.secret}" ${what}, and ${credential} is not said to be so`,
-      hint: `${vm.hasFilesForSecrets === true ? 'write the value into its file' : `slicer secret update ${wish.secret}`}, or say that it is meant: allowEmpty`,
+      hint: vm.hasFilesForSecrets === true ? 'write the value into its file, or say that it is meant: allowEmpty: true'
+        : `slicer secret update ${wish.secret}, or say that it is meant: allowEmpty`,
     }];
   }
   if (sizeBytes > SECRET_MAX_BYTES) {

@@ -2,6 +2,7 @@
 // this machine lacks today, and may have when the VM starts, is no fault of the file.
 import { planDelivery, type DeliveryPlan } from '../delivery/plan.ts';
 import type { RunFile, RunInterface } from '../config/run-file.ts';
+import type { SoundParts } from '../config/sound-parts.ts';
 import { SlicerError, type Problem } from '../errors/slicer-error.ts';
 import { encodeBootItems } from '../delivery/boot-items.ts';
 import { Secret } from '../secret/secret.ts';
@@ -14,7 +15,7 @@ import { GUEST_CID_MIN } from '../wire/ports.ts';
 import { deliveryVmOf, guestNotifies } from './delivery.ts';
 import { findHostParts } from './host-parts.ts';
 import { NOTIFY_PORT } from './notify-forwarder.ts';
-import { findBoot, findRunPrograms, type RunPrograms } from './preparation.ts';
+import { findBoot, findRunPrograms, partProblems, type RunPrograms } from './preparation.ts';
 import { readSecrets } from './secrets.ts';
 import { specOf, type Boot } from './spec.ts';
 import { volumeProblems } from './volumes.ts';
@@ -51,6 +52,13 @@ export async function checkRunFile(file: RunFile, { env, uid }: CheckOptions): P
       ...await missingOf(checkPrograms(programs, file.vmm, false)),
     ],
   };
+}
+
+/** Of a file that itself is not right: what of it would be wrong besides. */
+export async function checkSoundParts(parts: SoundParts, options: CheckOptions): Promise<{ readonly problems: readonly Problem[]; readonly warnings: readonly Problem[] }> {
+  const found = await partProblems(parts, options);
+  const isWarning = (problem: Problem): boolean => isMissing(problem) || problem.code === 'missing_part';
+  return { problems: found.filter((problem) => !isWarning(problem)), warnings: found.filter(isWarning) };
 }
 
 const isMissing = ({ code }: Problem): boolean => code === 'secret_not_found';

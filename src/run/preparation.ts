@@ -3,6 +3,7 @@
 import { access, constants } from 'node:fs/promises';
 import { findGuestImage } from '../../image/guest-images.ts';
 import type { RunFile } from '../config/run-file.ts';
+import type { SoundParts } from '../config/sound-parts.ts';
 import { planDelivery, type DeliveryPlan } from '../delivery/plan.ts';
 import { SlicerError, throwIfAny, type Problem } from '../errors/slicer-error.ts';
 import type { SecretName } from '../secret/name.ts';
@@ -92,6 +93,13 @@ export async function findRunPlaces(file: RunFile, path: string): Promise<RunPla
   };
 }
 
+/** What is wrong on this machine with parts of a file that itself is not right. Secrets are read; nothing is planned. */
+export async function partProblems(parts: SoundParts, { env, uid }: Pick<PreparationOptions, 'env' | 'uid'>): Promise<readonly Problem[]> {
+  const { problems } = readSecrets(parts.secrets, { credentialsDirectory: env['CREDENTIALS_DIRECTORY'], callerUid: uid });
+  const [hostParts, volumes] = await Promise.all([findHostParts(parts), volumeProblems(parts.volumes, env['PATH'] ?? '')]);
+  return [...problems, ...hostParts.problems, ...volumes];
+}
+
 /** Reads the secrets, and plans which goes where; `problems` has those of both. */
 export function planRun(
   file: RunFile, { env, uid, notifyPort }: Pick<PreparationOptions, 'env' | 'uid'> & { readonly notifyPort?: number | undefined },
@@ -133,7 +141,7 @@ async function programProblems(programs: RunPrograms, { vmm }: RunFile, kernelVs
 }
 
 /** What came of it, or the problems that were thrown. */
-function collect<T>(work: Promise<T>): Promise<{ readonly value: T } | { readonly problems: readonly Problem[] }> {
+export function collect<T>(work: Promise<T>): Promise<{ readonly value: T } | { readonly problems: readonly Problem[] }> {
   return work.then((value) => ({ value }), (error: unknown) => {
     if (error instanceof SlicerError) return { problems: error.problems };
     throw error;

@@ -26,9 +26,9 @@ import { findTscKhz } from '../vmm/time-stamp-counter.ts';
 import { encodeBody, REQUEST_MAX_BYTES } from '../vmm/vmm-api.ts';
 import { deliveryVmOf } from './delivery.ts';
 import { findHostParts } from './host-parts.ts';
-import { findBoot, findRunPrograms, type RunPrograms } from './preparation.ts';
+import { collect, findBoot, findRunPrograms, type RunPrograms } from './preparation.ts';
 import { readSecrets } from './secrets.ts';
-import { specOf } from './spec.ts';
+import { specOf, type Boot } from './spec.ts';
 
 export const RENDER_FORMATS = { 'qemu-args': 'qemu', 'cloud-hypervisor-json': 'cloud-hypervisor', 'firecracker-json': 'firecracker' } as const;
 export type RenderFormat = keyof typeof RENDER_FORMATS;
@@ -54,12 +54,15 @@ export interface Rendering {
 export async function renderVm(file: RunFile, options: RenderOptions): Promise<Rendering> {
   const { format, directory, env, uid } = options;
   if (RENDER_FORMATS[format] !== file.vmm.hypervisor) {
-    throw fail('invalid_request', `${format} is for hypervisor: ${RENDER_FORMATS[format]}; vm "${file.name}" has ${file.vmm.hypervisor}`);
+    const formats = (Object.keys(RENDER_FORMATS) as RenderFormat[]).filter((each) => RENDER_FORMATS[each] === file.vmm.hypervisor);
+    throw fail('invalid_request', `${format} is for hypervisor: ${RENDER_FORMATS[format]}; vm "${file.name}" has ${file.vmm.hypervisor}`, `slicer render --format=${formats.join()}`);
   }
-  const [programs, boot, hostParts, tscKhz] = await Promise.all([findRunPrograms(env['PATH'] ?? ''), findBoot(file), findHostParts(file), findTscKhz()]);
+  const [programs, found, hostParts, tscKhz] = await Promise.all([findRunPrograms(env['PATH'] ?? ''), collect(findBoot(file)), findHostParts(file), findTscKhz()]);
   const { values, problems } = readSecrets(file.secrets, { credentialsDirectory: env['CREDENTIALS_DIRECTORY'], callerUid: uid });
   const plan = planDelivery({ ...deliveryVmOf(file, GUEST_ARCH), own: [] }, new Map([...values].map(([name, value]) => [name, { value }])));
-  throwIfAny([...problems, ...plan.problems.filter(({ code }) => code !== 'secret_not_found'), ...hostParts.problems]);
+  throwIfAny([...problems, ...plan.problems.filter(({ code }) => code !== 'secret_not_found'), ...('problems' in found ? found.problems : []), ...hostParts.problems]);
+  // Without problems it was found.
+  const { value: boot } = found as { readonly value: Boot };
   const credentials = plan.bootCredentials.map((wish) => ({ name: wish.name, value: credentialValue(wish, values.get(wish.secret) as Secret) }));
   const items = encodeBootItems(bootChannelOf(file.vmm, GUEST_ARCH), credentials, file.staticOemStrings);
   const spec = specOf(file, {

@@ -61,7 +61,16 @@ export function readCredentialFile(label: string, path: string): Secret | undefi
 type Code = 'secret_not_found' | 'secret_not_private' | 'secret_not_readable' | 'value_too_large';
 type Refuse = (code: Code, fact: string, hint?: string) => SlicerError;
 
-const refusal = (label: string, path: string): Refuse => (code, fact, hint) => fail(code, `${label}: ${path} ${fact}`, hint);
+const refusal = (label: string, path: string): Refuse => (code, fact, hint = nextCommand(code, path)) => fail(code, `${label}: ${path} ${fact}`, hint);
+
+/** Where the fact alone does not say what to do. */
+function nextCommand(code: Code, path: string): string {
+  switch (code) {
+    case 'secret_not_found': return `install -m 0400 /dev/stdin ${path}`;
+    case 'value_too_large': return 'give the guest a disk with it: volumes';
+    default: return `ls -ld ${path}`;
+  }
+}
 
 const errnoOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? 'unknown';
 

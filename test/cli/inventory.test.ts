@@ -56,6 +56,20 @@ $ slicer ${command} --inventory=wrong.yaml
 ! slicer: error: wrong.yaml:5:67: instances.b.roles.guest.machines.host.settings.memm: is no key of settings; did you mean "mem"
 ? 2`).join('').slice(1));
 
+test('faults of one instance hide none of what is wrong on this machine with another', async () => {
+  put('open', CANARY, 0o644);
+  put('half.yaml', `instances:
+  a: {roles: {guest: {machines: {host: {settings: {vcpu: 0}}}}}}
+  b: {roles: {guest: {machines: {host: {settings: {kernel: kernel, runtimeSecrets: {k: {secretPath: open}}}}}}}}
+`);
+  const { code, stderr } = await run('slicer check --inventory=half.yaml');
+  assert.equal(code, 2);
+  assert.match(stderr, /^slicer: error: half\.yaml:2:\d+: instances\.a\.\S+ expected an integer of 1 to 255, got 0\nslicer: error: b: secret "k": \S+open has mode 0644$/m);
+  assert.ok(!stderr.includes(CANARY));
+  rmSync(join(directory, 'open'));
+  rmSync(join(directory, 'half.yaml'));
+});
+
 transcript('an instance that is not there, or on several machines, is refused with the names that are', `
 $ slicer run cache --inventory=inventory.yaml
 ! slicer: error: inventory.yaml has no instance "cache"
@@ -83,6 +97,7 @@ $ slicer up --inventory=wrong.yaml 2>&1 | head -1
 slicer: error: wrong.yaml:3:56: instances.a.roles.guest.machines.host.settings.vcpu: expected an integer of 1 to 255, got 0
 $ slicer up --machine=alpha
 ! slicer: error: --machine is for --inventory
+! slicer: hint: slicer up --help
 ? 2
 `);
 

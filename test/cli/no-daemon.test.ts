@@ -155,9 +155,11 @@ $ slicer attach --name=db --vsock=db.vsock --secrets-dir=elsewhere
 ? 4
 $ slicer attach --name=DB --vsock=db.vsock
 ! slicer: error: --name must be a DNS label: 1 to 63 of a-z 0-9 -, not beginning or ending with -
+! slicer: hint: slicer attach --help
 ? 2
 $ slicer attach --name=db --vsock=db.vsock --secrets-dir=.secrets --url=./slicer.sock
 ! slicer: error: --secrets-dir is for serving without a daemon: it excludes --url
+! slicer: hint: slicer attach --help
 ? 2
 `);
 

@@ -62,14 +62,16 @@ $ slicer run
 const SECRETS = `slicer: error: secret "s-link": DIR/link is a symbolic link
 slicer: hint: name the file that it leads to
 slicer: error: secret "s-folder": DIR/folder is a directory, expected a regular file
+slicer: hint: ls -ld DIR/folder
 slicer: error: secret "s-pipe": DIR/pipe is a pipe, expected a regular file
+slicer: hint: ls -ld DIR/pipe
 slicer: error: secret "s-read": DIR/read has mode 0604
 slicer: hint: others may do nothing with it, nor the group write: chmod 0400 DIR/read
 slicer: error: secret "s-written": DIR/written has mode 0620
 slicer: hint: others may do nothing with it, nor the group write: chmod 0400 DIR/written
 `;
 const PLAN = `slicer: error: secret "s-empty" is empty, and credential "s-empty" of vm "bad" is not said to be so
-slicer: hint: write the value into its file, or say that it is meant: allowEmpty
+slicer: hint: write the value into its file, or say that it is meant: allowEmpty: true
 `;
 
 const plain = (text: string): string => text.replaceAll(directory, 'DIR');
@@ -80,7 +82,7 @@ test('secrets that are not right are all told of, and no VM, directory or proces
   assert.equal(code, 4);
   assert.equal(stdout.toString(), '');
   const said = plain(stderr);
-  assert.ok(said.startsWith(`slicer: error: secret "s-gone": DIR/gone does not exist\n${SECRETS}`), said);
+  assert.ok(said.startsWith(`slicer: error: secret "s-gone": DIR/gone does not exist\nslicer: hint: install -m 0400 /dev/stdin DIR/gone\n${SECRETS}`), said);
   assert.ok(said.includes('slicer: error: secret "nowhere" has no secretPath, and is not in $CREDENTIALS_DIRECTORY\n'), said);
   assert.ok(said.includes(PLAN), said);
   assert.match(said, /slicer: error: secret "s-big" is \d+ bytes as an OEM string for credential "s-big"; the table of vm "bad" has \d+, \d+ used\nslicer: hint: deliver this one over the live channel: deliver: live\n/);
@@ -94,7 +96,7 @@ test('for `check` a source that is not there is a warning, and one that is not r
   const { code, stderr } = await run('slicer check bad.yaml');
   assert.notEqual(code, 0);
   const said = plain(stderr);
-  assert.ok(said.startsWith('slicer: warning: secret "s-gone": DIR/gone does not exist\nslicer: warning: secret "nowhere"'), said);
+  assert.ok(said.startsWith('slicer: warning: secret "s-gone": DIR/gone does not exist; install -m 0400 /dev/stdin DIR/gone\nslicer: warning: secret "nowhere"'), said);
   assert.ok(said.includes(SECRETS), said);
   assert.ok(!stderr.includes(CANARY));
 });
@@ -107,6 +109,44 @@ test('`check` and `explain` show the plan of a run file, which the launch is mad
   assert.match(stdout.toString(), /^both +18 +live +file +\/run\/slicer\/secrets\/both +-$/m);
   assert.match(stdout.toString(), /"vm": "good"/);
   assert.ok(!(stdout.toString() + stderr).includes(CANARY));
+});
+
+test('faults of a file hide none of what is wrong on this machine with the rest of it', async () => {
+  writeFileSync(join(directory, 'faulty.yaml'), `
+name: faulty
+image: tiny
+vcpus: 2
+interfaces: [{type: tap, id: no-such-if}, {type: tap}]
+volumes: [{image: /nonexistent/disk, readOnly: true}, {image: 5}]
+runtimeSecrets: {s-folder: {secretPath: folder}, s-gone: {secretPath: gone}, wrong: {secretPaht: x}}
+`);
+  const FILE = `slicer: error: faulty.yaml:4:1: vcpus: is no key of the top; did you mean "vcpu"
+slicer: error: faulty.yaml:5:43: interfaces[1]: expected id, the name of the tap interface, got none
+slicer: error: faulty.yaml:6:55: volumes[1]: expected size in MiB, for when the image is made, or autoCreate: false; got neither
+slicer: error: faulty.yaml:6:63: volumes[1].image: expected the path of a disk image, got 5
+slicer: error: faulty.yaml:7:86: runtimeSecrets.wrong.secretPaht: is no key of a secret; did you mean "secretPath"
+slicer: error: secret "s-folder": DIR/folder is a directory, expected a regular file
+slicer: hint: ls -ld DIR/folder
+`;
+  const REST = `slicer: error: secret "s-gone": DIR/gone does not exist
+slicer: hint: install -m 0400 /dev/stdin DIR/gone
+slicer: error: there is no interface "no-such-if"
+slicer: hint: ip tuntap add no-such-if mode tap user USER
+slicer: error: the disk /nonexistent/disk does not exist
+slicer: hint: to have it made: size: MIB, and neither autoCreate: false nor readOnly
+`;
+  for (const command of ['run', 'render --format=qemu-args']) {
+    const { code, stderr } = await run(`slicer ${command} faulty.yaml`);
+    assert.deepEqual([code, plain(stderr)], [2, FILE + REST], command);
+  }
+  const { stderr } = await run('slicer check faulty.yaml');
+  const warnings = REST.replaceAll('\nslicer: hint: ', '; ').replaceAll('error', 'warning');
+  assert.equal(plain(stderr), warnings + FILE);
+});
+
+test('wrong usage is told with the next command', async () => {
+  assert.match((await run('slicer run --stop-grace=5 good.yaml')).stderr, /^slicer: hint: slicer run --help$/m);
+  assert.match((await run('slicer render --format=firecracker-json good.yaml')).stderr, /^slicer: hint: slicer render --format=qemu-args$/m);
 });
 
 test('what a VMM lacks is refused by its name', async () => {

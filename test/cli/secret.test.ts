@@ -98,15 +98,18 @@ $ slicer secret create
 ? 2
 $ slicer secret create .hidden --from-file=secret.txt
 ! slicer: error: a secret's name must be 1 to 253 of A-Z a-z 0-9 . _ -, not beginning with a dot
+! slicer: hint: slicer secret create --help
 ? 2
 $ slicer secret create a --from-file=secret.txt --from-literal=x
 ! slicer: error: --from-literal and --from-file exclude each other
+! slicer: hint: slicer secret create --help
 ? 2
 $ slicer secret create a --from-file=absent.txt
 ! slicer: error: cannot read "absent.txt": there is no such file
 ? 4
 $ slicer secret create a --from-file=.
 ! slicer: error: cannot read ".": it is a directory
+! slicer: hint: slicer secret create --help
 ? 2
 $ slicer secret create a --from-file=large
 ! slicer: error: "large" is 1048577 bytes; a value has at most 1048576
@@ -116,9 +119,11 @@ $ cat large | slicer secret create a
 ? 2
 $ slicer secret create a --uid=me --from-file=secret.txt
 ! slicer: error: --uid must be a whole number from 0 to 4294967294
+! slicer: hint: slicer secret create --help
 ? 2
 $ slicer secret create a --permissions=4755 --from-file=secret.txt
 ! slicer: error: permissions must be three octal digits, such as "0600": no setuid, setgid or sticky bit
+! slicer: hint: slicer secret create --help
 ? 2
 $ slicer secret update absent --from-file=secret.txt
 ! slicer: error: there is no secret "absent"

@@ -217,7 +217,7 @@ test('secret create makes the value itself', async () => {
   const value = Buffer.from(api.secrets.get('made')?.value.reveal() as Uint8Array).toString();
   assert.equal(Buffer.from(value, 'base64').length, 32);
   assert.deepEqual(await run('slicer secret create other --generate=hunter2'), {
-    code: 2, stdout: Buffer.alloc(0), stderr: 'slicer: error: expected random[:LENGTH[:base64|hex|alphanumeric]], password[:LENGTH] or uuid, LENGTH being 1 to 65536\n',
+    code: 2, stdout: Buffer.alloc(0), stderr: 'slicer: error: expected random[:LENGTH[:base64|hex|alphanumeric]], password[:LENGTH] or uuid, LENGTH being 1 to 65536\nslicer: hint: slicer secret create --help\n',
   });
-  assert.equal((await run('slicer secret create other --generate=uuid --from-literal=x')).stderr, 'slicer: error: --generate excludes --from-literal and --from-file\n');
+  assert.equal((await run('slicer secret create other --generate=uuid --from-literal=x')).stderr, 'slicer: error: --generate excludes --from-literal and --from-file\nslicer: hint: slicer secret create --help\n');
 });

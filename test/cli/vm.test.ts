@@ -53,30 +53,47 @@ $ slicer vm launch --secret=absent
 ? 4
 $ slicer vm launch --secret=
 ! slicer: error: a secret's name must be 1 to 253 of A-Z a-z 0-9 . _ -, not beginning with a dot
+! slicer: hint: slicer vm launch --help
 ? 2
 $ slicer vm launch --secret=a,
 ! slicer: error: a secret's name must be 1 to 253 of A-Z a-z 0-9 . _ -, not beginning with a dot
+! slicer: hint: slicer vm launch --help
 ? 2
 $ slicer vm launch --secret=a --no-secrets
 ! slicer: error: --no-secrets excludes --secret and --secrets
+! slicer: hint: slicer vm launch --help
 ? 2
 $ slicer vm launch --no-secrets --secrets=a
 ! slicer: error: --no-secrets excludes --secret and --secrets
+! slicer: hint: slicer vm launch --help
 ? 2
 $ slicer vm launch --ram-mb=512 --ram-gb=1
 ! slicer: error: --ram-mb and --ram-gb exclude each other
+! slicer: hint: slicer vm launch --help
+? 2
+$ slicer vm launch --machine=pc
+! slicer: error: --machine must be one of q35, microvm
+! slicer: hint: slicer vm launch --help
+? 2
+$ slicer vm launch --image=foo
+! slicer: error: --image must be one of tiny, debian
+! slicer: hint: slicer vm launch --help
 ? 2
 $ slicer vm launch --cpus=0
 ! slicer: error: --cpus must be a whole number from 1 to 255
+! slicer: hint: slicer vm launch --help
 ? 2
 $ slicer vm launch --timeout=30s
 ! slicer: error: --timeout needs --wait or --wait-userdata
+! slicer: hint: slicer vm launch --help
 ? 2
 $ slicer vm launch --wait --timeout=30
 ! slicer: error: --timeout must be a duration from 0s to 24h, such as 30s, 1m30s or 500ms
+! slicer: hint: slicer vm launch --help
 ? 2
 $ slicer vm launch --userdata=x --userdata-file=setup.sh
 ! slicer: error: --userdata and --userdata-file exclude each other
+! slicer: hint: slicer vm launch --help
 ? 2
 $ slicer vm launch --userdata-file=absent.sh
 ! slicer: error: cannot read "absent.sh" (ENOENT)

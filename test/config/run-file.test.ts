@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { loadRunFile } from '../../src/config/run-file-load.ts';
+import { readRunFile } from '../../src/config/run-file-load.ts';
 import { parseRunFile } from '../../src/config/run-file-parse.ts';
 import type { RunFile } from '../../src/config/run-file.ts';
 import { SlicerError } from '../../src/errors/slicer-error.ts';
@@ -192,8 +192,8 @@ test('a file on disk is read, and one that is not there is not found', async () 
   const directory = mkdtempSync(join(tmpdir(), 'slicer-run-file-'));
   try {
     writeFileSync(join(directory, 'vm.json'), '{"name": "a", "kernel": "k"}');
-    assert.equal(((await loadRunFile('vm.json', directory)).boot as { kernel: string }).kernel, join(directory, 'k'));
-    await assert.rejects(loadRunFile('other.json', directory), { code: 'not_found' });
+    assert.equal(((await readRunFile('vm.json', directory)).run?.boot as { kernel: string }).kernel, join(directory, 'k'));
+    await assert.rejects(readRunFile('other.json', directory), { code: 'not_found' });
   } finally {
     rmSync(directory, { recursive: true });
   }
@@ -205,11 +205,11 @@ test('a file that a program wrote is read as one that a person wrote, and its pr
     const data = { name: 'a', kernel: 'k', vcpu: 2, runtimeSecrets: { key: { secretPath: 's', deliver: 'both' } } };
     writeFileSync(join(directory, 'compact.json'), `${JSON.stringify(data)}\n`);
     writeFileSync(join(directory, 'pretty.json'), JSON.stringify(data, undefined, 2));
-    assert.deepEqual(await loadRunFile('compact.json', directory), await loadRunFile('pretty.json', directory));
+    assert.deepEqual(await readRunFile('compact.json', directory), await readRunFile('pretty.json', directory));
     writeFileSync(join(directory, 'wrong.json'), '{"name":"a","kernel":"k","vcpu":"two"}');
-    await assert.rejects(loadRunFile('wrong.json', directory), /wrong\.json:1:33: vcpu: /);
+    assert.match((await readRunFile('wrong.json', directory)).problems.map(({ message }) => message).join(), /^wrong\.json:1:33: vcpu: /);
     writeFileSync(join(directory, 'twice.json'), '{"name":"a","kernel":"k","vcpu":1,"vcpu":2}');
-    await assert.rejects(loadRunFile('twice.json', directory), /twice\.json:1:35: the key is there twice/);
+    assert.match((await readRunFile('twice.json', directory)).problems.map(({ message }) => message).join(), /^twice\.json:1:35: the key is there twice$/);
   } finally {
     rmSync(directory, { recursive: true });
   }

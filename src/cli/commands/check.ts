@@ -1,11 +1,12 @@
 import type { Command } from 'commander';
 import { findGuestImage, IMAGE_NAMES, type ImageName } from '../../../image/guest-images.ts';
-import type { Inventory } from '../../config/inventory.ts';
+import type { InventoryReading } from '../../config/inventory-load.ts';
 import { loadConfig } from '../../config/load.ts';
-import { isRunFile, loadRunFile } from '../../config/run-file-load.ts';
+import { isRunFile, readRunFile } from '../../config/run-file-load.ts';
 import { fail, SlicerError, throwIfAny } from '../../errors/slicer-error.ts';
+import { checkSoundParts } from '../../run/check.ts';
 import type { Context } from '../context.ts';
-import { inventoryOf, type InstanceFlags } from '../instance-options.ts';
+import { inventoryReading, type InstanceFlags } from '../instance-options.ts';
 import { groupSubjects, runSubject, type DeliverySubject } from '../delivery-subject.ts';
 import { warningText } from '../delivery-check.ts';
 import { printJson, printLine, warn } from '../output.ts';
@@ -34,7 +35,7 @@ export function configure(command: Command, context: Context): void {
       const { inventory } = flags;
       if (inventory !== undefined) {
         if (given !== undefined) throw fail('usage', `--inventory is another file to check than ${given}`, 'check one at a time');
-        return checkInventory(inventory, await inventoryOf(inventory, flags, context), json === true, context);
+        return checkInventory(inventory, await inventoryReading(inventory, flags, context), json === true, context);
       }
       const file = given ?? 'slicer.yaml';
       if (await isRunFile(file)) return checkRun(file, json === true, context);
@@ -56,7 +57,12 @@ export function configure(command: Command, context: Context): void {
 }
 
 async function checkRun(path: string, json: boolean, context: Context): Promise<void> {
-  const file = await loadRunFile(path);
+  const { run: file, problems, sound } = await readRunFile(path);
+  if (file === undefined) {
+    const besides = await checkSoundParts(sound, { env: context.env, uid: (process.geteuid as () => number)() });
+    for (const problem of besides.warnings) warn(context, warningText(problem));
+    return throwIfAny([...problems, ...besides.problems]);
+  }
   const subject = await runSubject(file, context.env);
   for (const fact of subject.warnings) warn(context, fact);
   throwIfAny(subject.plan.problems);
@@ -66,13 +72,13 @@ async function checkRun(path: string, json: boolean, context: Context): Promise<
   printPlan(context, subject);
 }
 
-async function checkInventory(path: string, { vms }: Inventory, json: boolean, context: Context): Promise<void> {
+async function checkInventory(path: string, { problems, inventory: { vms } }: InventoryReading, json: boolean, context: Context): Promise<void> {
   const checked: { readonly name: string; readonly subject: DeliverySubject }[] = [];
   for (const { name, run } of vms) checked.push({ name, subject: await runSubject(run, context.env) });
   // With one VM it is clear whose they are.
-  const said = (name: string, fact: string): string => (vms.length === 1 ? fact : `${name}: ${fact}`);
+  const said = (name: string, fact: string): string => (vms.length === 1 && problems.length === 0 ? fact : `${name}: ${fact}`);
   for (const { name, subject } of checked) for (const fact of subject.warnings) warn(context, said(name, fact));
-  throwIfAny(checked.flatMap(({ name, subject }) => subject.plan.problems.map((problem) => ({ ...problem, message: said(name, problem.message) }))));
+  throwIfAny([...problems, ...checked.flatMap(({ name, subject }) => subject.plan.problems.map((problem) => ({ ...problem, message: said(name, problem.message) })))]);
   if (json) return printJson(context, { vms });
   printLine(context, `${path}: no problems; instances: ${vms.map(({ name }) => name).join(', ')}`);
   for (const { subject } of checked) {

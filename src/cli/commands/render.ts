@@ -2,6 +2,7 @@
 import { Option, type Command } from 'commander';
 import { resolve } from 'node:path';
 import { findRenderDirectory } from '../../run/render-directory.ts';
+import { partProblems } from '../../run/preparation.ts';
 import { RENDER_FORMATS, renderVm, type RenderFormat } from '../../run/render.ts';
 import { keepProcessPrivate } from '../../vm/private-process.ts';
 import type { Context } from '../context.ts';
@@ -34,9 +35,9 @@ export function configure(command: Command, context: Context): void {
     .option('--directory <dir>', 'where sockets will be, and files that hold secrets (default: one on a memory-backed file system)')
     .addHelpText('after', EXAMPLES)
     .action(async (vm: string, { format, directory, ...flags }: Flags) => {
-      const file = await loadRunSubject(vm, flags, context);
       const uid = (process.geteuid as () => number)();
       await keepProcessPrivate(context.env['PATH'] ?? '');
+      const file = await loadRunSubject(vm, flags, context, (sound) => partProblems(sound, { env: context.env, uid }));
       const { text, notes } = await renderVm(file, {
         format, uid, env: context.env,
         directory: directory === undefined ? await findRenderDirectory(file.name, uid, context.env) : resolve(directory),

@@ -43,11 +43,15 @@ export function configure(command: Command, context: Context): void {
       isPrivate.catch(() => undefined);
       // What takes long to load is loaded while that goes on.
       const [{ loadRunSubject }, { runVm }] = await Promise.all([import('../instance-options.ts'), import('../../run/run.ts')]);
-      const file = await loadRunSubject(vm, flags, context);
+      const uid = (process.geteuid as () => number)();
+      const file = await loadRunSubject(vm, flags, context, async (sound) => {
+        const { partProblems } = await import('../../run/preparation.ts');
+        await isPrivate;
+        return partProblems(sound, { env: context.env, uid });
+      });
       const [stdout, stderr] = [unbreakable(context.stdout), unbreakable(context.stderr)];
       const end = await runVm(file, stopGrace ?? graceOf(file), {
-        env: context.env,
-        uid: (process.geteuid as () => number)(),
+        env: context.env, uid,
         stop,
         isPrivate,
         console: { stdout, stderr, clean: consoleText },
