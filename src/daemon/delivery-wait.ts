@@ -12,12 +12,14 @@ import type { LiveVms } from './live-vms.ts';
  */
 export function watchDelivery(live: LiveVms, name: SecretName, waitMs: number): (counter: number) => Promise<Delivery> {
   // What was reported before the change says nothing of it.
-  const before = new Map(live.getting(name).map((served) => [served.live, faultsOf(served.live, name)]));
+  const before = new Map(live.getting(name).map(({ live: served }) => [served, served.faultsOf(name)]));
   return async (counter) => {
-    const timeout = new AbortController();
-    const timer = setTimeout(() => timeout.abort(), waitMs);
+    const giveUps = new Set<() => void>();
+    const timer = setTimeout(() => {
+      for (const giveUp of giveUps) giveUp();
+    }, waitMs);
     const held = await Promise.all(live.getting(name).map(async ({ vm, live: served }) => ({
-      hostname: vm.hostname, holds: await holds(served, name, counter, before.get(served) ?? [], timeout.signal),
+      hostname: vm.hostname, holds: await holds(served, name, counter, before.get(served) ?? [], giveUps),
     })));
     clearTimeout(timer);
     return {
@@ -28,20 +30,21 @@ export function watchDelivery(live: LiveVms, name: SecretName, waitMs: number): 
   };
 }
 
+/** `giveUps`: what ends the waits that are under way. A signal for all of them would take as long as they are many to listen to. */
 async function holds(
   live: LiveVm,
   name: SecretName,
   counter: number,
   before: readonly ReportedError[],
-  timeout: AbortSignal,
+  giveUps: Set<() => void>,
 ): Promise<boolean> {
   const given = new AbortController();
   const giveUp = (): void => given.abort();
   const check = (): void => {
-    if (faultsOf(live, name).some((fault) => !before.includes(fault))) giveUp();
+    if (live.faultsOf(name).some((fault) => !before.includes(fault))) giveUp();
   };
   const stop = live.onStatus(check);
-  timeout.addEventListener('abort', giveUp);
+  giveUps.add(giveUp);
   try {
     check();
     await live.whenHolds(counter, given.signal);
@@ -50,9 +53,6 @@ async function holds(
     return false;
   } finally {
     stop();
-    timeout.removeEventListener('abort', giveUp);
+    giveUps.delete(giveUp);
   }
 }
-
-const faultsOf = (live: LiveVm, name: SecretName): ReportedError[] =>
-  live.status().deliveries.flatMap((delivery) => (delivery.name === name && delivery.error !== undefined ? [delivery.error] : []));

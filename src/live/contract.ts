@@ -64,6 +64,8 @@ export interface LiveSummary extends Pick<LiveStatus, 'connected' | 'synced'> {
 export interface LiveVm {
   status(): LiveStatus;
   summary(): LiveSummary;
+  /** What `status()` says is wrong with the deliveries of this secret, in any form. */
+  faultsOf(name: SecretName): readonly ReportedError[];
   /** Resolves when the guest has confirmed a generation that includes all changes up to store counter `counter`. */
   whenHolds(counter: number, signal: AbortSignal): Promise<void>;
   /** Resolves when the first sync was confirmed. */

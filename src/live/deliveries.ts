@@ -1,5 +1,6 @@
 // Where each secret that one VM should hold stands, from what its agent acknowledged and reported.
 import type { Report, ReportedError } from '../wire/protocol.ts';
+import type { SecretName } from '../secret/name.ts';
 import type { SecretDelivery } from './contract.ts';
 import { isEntryOf } from './scope.ts';
 import { itemsOf, type View } from './view.ts';
@@ -66,6 +67,12 @@ export class Deliveries {
       return sinceMs === undefined ? { ...what, state: 'pending' } : { ...what, state: 'current', sinceMs };
     });
     return { deliveries, errors: [...errors.values()] };
+  }
+
+  /** Of one secret, in all its forms. Asked of every VM at every step of a change: most have nothing to say. */
+  faultsOf(name: SecretName, view: View): ReportedError[] {
+    if (this.#errors.length === 0) return [];
+    return this.status(view).deliveries.flatMap((delivery) => (delivery.name === name && delivery.error !== undefined ? [delivery.error] : []));
   }
 
   /** When a generation with this version was first confirmed. */

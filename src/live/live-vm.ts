@@ -2,6 +2,7 @@
 // is the socket says; nothing that comes over the socket does.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { fail, SlicerError } from '../errors/slicer-error.ts';
+import type { SecretName } from '../secret/name.ts';
 import { HOST_PORT } from '../wire/ports.ts';
 import type { Report, ReportedError } from '../wire/protocol.ts';
 import { agentCall } from './agent-call.ts';
@@ -132,6 +133,10 @@ class LiveVmServer implements LiveVm {
       synced: this.#deliveries.synced,
       isCurrent: this.#deliveries.holds(this.#view.snapshot.counter, this.#view),
     };
+  }
+
+  faultsOf(name: SecretName): readonly ReportedError[] {
+    return this.#deliveries.faultsOf(name, this.#view);
   }
 
   whenHolds(counter: number, signal: AbortSignal): Promise<void> {

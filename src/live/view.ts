@@ -40,7 +40,18 @@ export interface Changes {
 /** systemd reads credentials as root; nobody else has to. */
 const CREDENTIAL_ATTRIBUTES: FileAttributes = { mode: 0o400, uid: 0, gid: 0 };
 
+/** By snapshot and by the scope's key: thousands of VMs with one scope look once. */
+const views = new WeakMap<SourceSnapshot, Map<string, View>>();
+
 export function viewOf(snapshot: SourceSnapshot, scope: Scope): View {
+  let ofSnapshot = views.get(snapshot);
+  if (ofSnapshot === undefined) views.set(snapshot, (ofSnapshot = new Map()));
+  let view = ofSnapshot.get(scope.key);
+  if (view === undefined) ofSnapshot.set(scope.key, (view = newView(snapshot, scope)));
+  return view;
+}
+
+function newView(snapshot: SourceSnapshot, scope: Scope): View {
   if (scope.grant === 'all') return { snapshot, scope, version: snapshot.counter };
   let version = 0;
   for (const name of secretsOf(scope)) {

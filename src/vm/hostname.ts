@@ -24,10 +24,10 @@ export function nextHostname(group: string, taken: Iterable<string>): string {
   return `${group}-${highest + 1}`;
 }
 
-/** Orders by group, then by number. */
-export function compareHostnames(left: string, right: string): number {
-  const a = parseNumbered(left) ?? { group: left, number: 0 };
-  const b = parseNumbered(right) ?? { group: right, number: 0 };
-  if (a.group !== b.group) return a.group < b.group ? -1 : 1;
-  return a.number - b.number;
+/** Ordered by group, then by number. Each name is taken apart once, however many there are. */
+export function sortedByHostname<T extends { readonly hostname: string }>(all: Iterable<T>): T[] {
+  return [...all]
+    .map((item) => ({ item, ...(parseNumbered(item.hostname) ?? { group: item.hostname, number: 0 }) }))
+    .sort((a, b) => (a.group === b.group ? a.number - b.number : a.group < b.group ? -1 : 1))
+    .map(({ item }) => item);
 }

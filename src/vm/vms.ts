@@ -9,7 +9,7 @@ import { readConsole } from './console-log.ts';
 import type { AttachRequest, AttachedVm, LaunchedVm, LaunchHooks, LaunchRequest, Vm, Vms } from './contract.ts';
 import { drawCid, drawHostPort } from './drawn-address.ts';
 import { newBootToken } from './guest-material.ts';
-import { compareHostnames, isHostname, nextHostname } from './hostname.ts';
+import { isHostname, nextHostname, sortedByHostname } from './hostname.ts';
 import { Machine } from './machine.ts';
 import type { MachineParts } from './machine-parts.ts';
 import { readBootId } from './process-table.ts';
@@ -104,8 +104,7 @@ class OpenVms implements Vms {
   }
 
   list(): readonly Vm[] {
-    const all: Vm[] = [...this.#attached.values(), ...[...this.#machines.values()].map(({ snapshot }) => snapshot)];
-    return all.sort((left, right) => compareHostnames(left.hostname, right.hostname));
+    return sortedByHostname<Vm>([...this.#attached.values(), ...[...this.#machines.values()].map(({ snapshot }) => snapshot)]);
   }
 
   get(hostname: string): Vm | undefined {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { compareHostnames, isHostname, nextHostname } from '../../src/vm/hostname.ts';
+import { isHostname, nextHostname, sortedByHostname } from '../../src/vm/hostname.ts';
 
 test('a host name is one DNS label in lower case', () => {
   for (const good of ['web-1', 'a', '0', 'x'.repeat(63)]) assert.ok(isHostname(good), good);
@@ -19,6 +19,6 @@ for (const [name, taken, expected] of next) {
 }
 
 test('VMs are listed by group and then by number', () => {
-  const sorted = ['web-10', 'db', 'web-9', 'a-b-2', 'a-b-1', 'web-1'].sort(compareHostnames);
-  assert.deepEqual(sorted, ['a-b-1', 'a-b-2', 'db', 'web-1', 'web-9', 'web-10']);
+  const sorted = sortedByHostname(['web-10', 'db', 'web-9', 'a-b-2', 'a-b-1', 'web-1'].map((hostname) => ({ hostname })));
+  assert.deepEqual(sorted.map(({ hostname }) => hostname), ['a-b-1', 'a-b-2', 'db', 'web-1', 'web-9', 'web-10']);
 });
