@@ -127,7 +127,7 @@ class LiveVmServer implements LiveVm {
   }
 
   summary(): LiveSummary {
-    const polledLately = this.#dependencies.nowMs() - this.#lastPollEndMs < BETWEEN_POLLS_MS;
+    const polledLately = performance.now() - this.#lastPollEndMs < BETWEEN_POLLS_MS;
     return {
       connected: this.#session.key !== undefined && (this.#secrets.isPollHeld || polledLately),
       synced: this.#deliveries.synced,
@@ -278,7 +278,7 @@ class LiveVmServer implements LiveVm {
   }
 
   #pollEnded(): void {
-    this.#lastPollEndMs = this.#dependencies.nowMs();
+    this.#lastPollEndMs = performance.now();
     this.#changed();
   }
 

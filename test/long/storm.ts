@@ -1,9 +1,8 @@
 // What the storms share: random changes of the store that can be repeated, and the check that guests hold
 // what the store holds.
-import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, rmSync } from 'node:fs';
-import { setTimeout as delay } from 'node:timers/promises';
+import { eventually } from '../vm/patience.ts';
 import type { Slicer } from '../vm/slicer.ts';
 
 /** How many rounds: fewer to try a storm out. */
@@ -32,11 +31,9 @@ export async function untilEqual(slicer: Slicer, vm: string, isGranted: (name: s
   const wanted = readdirSync(slicer.path('.secrets')).filter((name) => !name.startsWith('.') && isGranted(name)).sort()
     .map((name) => `${createHash('sha256').update(readFileSync(slicer.path('.secrets', name))).digest('hex')}  ${name}\n`).join('');
   let held = '';
-  for (let round = 0; round < 150; round += 1) {
-    const { stdout, exitCode } = await slicer.run(['vm', 'exec', vm, '--shell', '--', 'cd /run/slicer/secrets && for file in *; do [ -e "$file" ] && sha256sum "$file"; done | sort -k 2; true']);
-    held = stdout;
-    if (exitCode === 0 && held === wanted) return;
-    await delay(200);
-  }
-  assert.equal(held, wanted);
+  await eventually(() => `the guest holds what the store does, and not:\n${held}`, async () => {
+    const { stdout, stderr, exitCode } = await slicer.run(['vm', 'exec', vm, '--shell', '--', 'cd /run/slicer/secrets && for file in *; do [ -e "$file" ] && sha256sum "$file"; done | sort -k 2; true']);
+    held = stdout + stderr;
+    return exitCode === 0 && stdout === wanted;
+  });
 }

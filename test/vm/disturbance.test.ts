@@ -1,4 +1,4 @@
-// The VM's VSOCK process dies while the guest runs.
+// What disturbs a VM that runs: its clock jumps, it is paused, its VSOCK process dies. It ends with the newest values.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { eventually } from './patience.ts';
@@ -20,9 +20,36 @@ async function kill(vm: string): Promise<void> {
   await untilEnded(pid);
 }
 
-test('a q35 VM whose VSOCK process is killed gets another, and its guest the newest values and whole files', { skip }, async () => {
+test('a guest whose clock is set forward and back gets each change, and nothing goes back', { skip }, async () => {
   const { slicer } = fixture;
   assert.equal(await slicer.launch(), 'vm-1');
+  for (const date of ['2040-01-01 00:00', '1990-01-01 00:00', '2037-12-31 23:59']) {
+    await slicer.inGuest('vm-1', `date -u -s '${date}'`);
+    const { stderr } = await slicer.run(['secret', 'update', 'api-key', '--wait=60s'], { stdin: `after ${date}` });
+    assert.match(stderr, /1 of 1/);
+    assert.equal(await slicer.inGuest('vm-1', 'cat /run/slicer/secrets/api-key; ls -A /run/slicer/secrets'), `after ${date}api-key\n`);
+  }
+});
+
+test('a guest that is paused while secrets change has the newest when it goes on', { skip }, async () => {
+  const { slicer } = fixture;
+  const vmm = processesOf(slicer.path('.slicer/vms/vm-1')).find(({ cmdline }) => cmdline.includes('qemu-system'))?.pid as number;
+  process.kill(vmm, 'SIGSTOP');
+  try {
+    slicer.put('added', 'meanwhile');
+    const { stderr } = await slicer.run(['secret', 'update', 'api-key', '--wait=1s'], { stdin: 'while it was paused' });
+    assert.match(stderr, /0 of 1/);
+    slicer.put('api-key', 'and once more');
+  } finally {
+    process.kill(vmm, 'SIGCONT');
+  }
+  await slicer.untilHolds('vm-1');
+  assert.equal(await slicer.inGuest('vm-1', 'cat /run/slicer/secrets/*; ls -A /run/slicer/secrets'), 'meanwhileand once moreadded\napi-key\n');
+  await slicer.ok(['secret', 'remove', 'added']);
+});
+
+test('a q35 VM whose VSOCK process is killed gets another, and its guest the newest values and whole files', { skip }, async () => {
+  const { slicer } = fixture;
   const before = await slicer.inGuest('vm-1', 'cat /proc/sys/kernel/random/boot_id; pidof slicer-agent');
   await kill('vm-1');
   await slicer.ok(['secret', 'update', 'api-key', '--wait=60s'], { stdin: 'new value' });
