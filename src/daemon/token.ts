@@ -70,7 +70,8 @@ async function make(file: string, token: string): Promise<string | undefined> {
   const own = `${file}.${randomUUID()}`;
   try {
     await mkdir(dirname(file), { recursive: true, mode: 0o700 });
-    await writeFile(own, `${token}\n`, { mode: 0o600, flag: 'wx' });
+    // Durable before it has its name: an empty file after a power cut would keep the daemon from starting.
+    await writeFile(own, `${token}\n`, { mode: 0o600, flag: 'wx', flush: true });
     await link(own, file).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'EEXIST') throw error;
     });

@@ -2,7 +2,7 @@
 // that makes and reads them; a secret file is 0400, a public one 0444. What a generator makes is there whole or
 // not at all, whenever the machine stops:
 //
-//   1. all files are written into VARS/MACHINE/.slicer-PID-RANDOM.tmp/new/GENERATOR and are on the disk
+//   1. all files are written into VARS/MACHINE/.slicer-PID-RANDOM.tmp/new/GENERATOR and are on the disk, with their modes
 //   2. where there are values already, their directory is renamed into …tmp/old
 //   3. …tmp/new/GENERATOR is renamed to its place; that fails when another process was faster
 //   4. …tmp is removed
@@ -11,13 +11,15 @@
 // place is empty, and removes the rest. Trusts root and that user; links are followed nowhere below VARS.
 import { randomBytes } from 'node:crypto';
 import {
-  chmodSync, closeSync, constants, existsSync, fstatSync, fsyncSync, lstatSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync,
-  writeFileSync, type Stats,
+  chmodSync, closeSync, constants, existsSync, fchmodSync, fstatSync, fsyncSync, lstatSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync,
+  rmdirSync, unlinkSync, writeFileSync, type Stats,
 } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { varPath, type VarName } from '../config/var-path.ts';
+import { errnoOf, fileRemedy, isFull } from '../errors/file-fault.ts';
 import { fail, SlicerError } from '../errors/slicer-error.ts';
 import { Secret, SECRET_MAX_BYTES } from '../secret/secret.ts';
+import { isLeftover, temporaryName } from '../temporary/temporary-name.ts';
 
 export interface NewFile {
   readonly name: string;
@@ -45,19 +47,18 @@ export interface VarsDirectory {
   read(name: VarName): Secret;
   /**
    * Puts a generator's values there, all at once. `replace`: those that are there go, all of them; without it
-   * there must be none. Throws value_exists, store_not_writable.
+   * there must be none. Throws value_exists, store_not_writable, store_full.
    */
   write(place: GeneratorPlace, files: readonly NewFile[], replace: boolean): void;
 }
 
-const TEMPORARY = /^\.slicer-([1-9][0-9]{0,9})-[0-9a-f]{16}\.tmp$/;
-const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK, O_DIRECTORY } = constants;
+const { O_RDONLY, O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_DIRECTORY } = constants;
 const SECRET_MODE = 0o400;
 const PUBLIC_MODE = 0o444;
 
 /**
  * Checks the directory, and mends what a process that was killed left there. It is made when something is
- * written. Throws store_not_private, store_not_readable.
+ * written. Throws store_not_private, store_not_readable, store_not_writable, store_full.
  */
 export function openVars(directory: string, uid: number): VarsDirectory {
   const path = resolve(directory);
@@ -90,8 +91,6 @@ export function openVars(directory: string, uid: number): VarsDirectory {
 export const varText = ({ machine, generator, file }: VarName): string =>
   (machine.startsWith('.') ? `"${generator}/${file}"` : `"${generator}/${file}" of machine "${machine}"`);
 
-const errnoOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? 'unknown';
-
 const notThere = (name: VarName): SlicerError => fail('value_not_found', `${varText(name)} is not there`);
 
 /** False where nothing is. Throws store_not_private where something else is. */
@@ -114,10 +113,15 @@ function isPrivateDirectory(path: string, uid: number): boolean {
 function makePrivateDirectory(path: string, uid: number): void {
   try {
     makeOwn(path);
-    syncDirectory(dirname(path));
   } catch (error) {
-    if (errnoOf(error) !== 'EEXIST') throw fail('store_not_writable', `"${path}" can't be made: ${errnoOf(error)}`);
+    if (errnoOf(error) !== 'EEXIST') throw notWritten(path, 'made', error);
     isPrivateDirectory(path, uid);
+  }
+  try {
+    // Also where another made it, who may not have come to this.
+    withDirectory(dirname(path), fsyncSync);
+  } catch (error) {
+    throw notWritten(path, 'made', error);
   }
 }
 
@@ -161,51 +165,94 @@ function readValue(path: string, name: VarName, uid: number): Secret {
 
 function writeWhole(place: string, files: readonly NewFile[], replace: boolean, uid: number): void {
   const parent = dirname(place);
-  const temporary = join(parent, `.slicer-${process.pid}-${randomBytes(8).toString('hex')}.tmp`);
+  const temporary = join(parent, temporaryName(randomBytes(8).toString('hex')));
   const [fresh, old] = [join(temporary, 'new', basename(place)), join(temporary, 'old', basename(place))];
   try {
-    // 1
-    for (const each of [temporary, dirname(fresh), dirname(old), fresh]) makeOwn(each);
-    for (const { name, secret, value } of files) {
-      writeFileSync(join(fresh, name), value.reveal(), { mode: SECRET_MODE, flag: 'wx', flush: true });
-      if (!secret) chmodSync(join(fresh, name), PUBLIC_MODE);
-    }
-    syncDirectory(fresh);
-    // 2
-    if (replace && isPrivateDirectory(place, uid)) renameSync(place, old);
-    // 3
-    renameSync(fresh, place);
-    syncDirectory(parent);
+    // Open from before the temporary directory is there until after it is gone: see `isLeftover`.
+    withDirectory(parent, (descriptor) => {
+      let isInPlace = false;
+      try {
+        // 1
+        for (const each of [temporary, dirname(fresh), dirname(old), fresh]) makeOwn(each);
+        for (const { name, secret, value } of files) writeDurably(join(fresh, name), value, secret ? SECRET_MODE : PUBLIC_MODE);
+        withDirectory(fresh, fsyncSync);
+        // 2
+        if (replace && isPrivateDirectory(place, uid)) renameSync(place, old);
+        // 3
+        renameSync(fresh, place);
+        isInPlace = true;
+        fsyncSync(descriptor);
+      } catch (error) {
+        // Where this fails too, the old values stay in the temporary directory, and the next process mends that.
+        if (isInPlace) renameSync(place, fresh);
+        if (existsSync(old)) renameSync(old, place);
+        removeTree(temporary);
+        throw error;
+      }
+      // 4
+      try {
+        removeTree(temporary);
+      } catch {
+        // The values are in their place; the next process removes what is left.
+      }
+    });
   } catch (error) {
     if (error instanceof SlicerError) throw error;
-    if (existsSync(old) && !existsSync(place)) renameSync(old, place);
     // rename(2): the directory in its place is not empty.
     if (['ENOTEMPTY', 'EEXIST'].includes(errnoOf(error))) throw fail('value_exists', `"${place}" is there already, made by another process meanwhile`);
-    throw fail('store_not_writable', `"${place}" can't be written: ${errnoOf(error)}`);
-  } finally {
-    // 4
-    rmSync(temporary, { recursive: true, force: true });
+    throw notWritten(place, 'written', error);
   }
+}
+
+function writeDurably(path: string, value: Secret, mode: number): void {
+  const descriptor = openSync(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, SECRET_MODE);
+  try {
+    writeFileSync(descriptor, value.reveal());
+    // open(2) takes the umask off.
+    fchmodSync(descriptor, mode);
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+function notWritten(path: string, done: 'made' | 'written' | 'mended', error: unknown): SlicerError {
+  const errno = errnoOf(error);
+  return fail(isFull(errno) ? 'store_full' : 'store_not_writable', `"${path}" can't be ${done}: ${errno}`, fileRemedy(errno, dirname(path)));
 }
 
 /** What a process left that is no more. */
 function mend(parent: string): void {
-  for (const name of readdirSync(parent)) {
-    const pid = TEMPORARY.exec(name)?.[1];
-    if (pid === undefined || (Number(pid) !== process.pid && existsSync(`/proc/${pid}`))) continue;
-    const old = join(parent, name, 'old');
-    for (const generator of existsSync(old) ? readdirSync(old) : []) {
-      if (!existsSync(join(parent, generator))) renameSync(join(old, generator), join(parent, generator));
+  const leftovers = readdirSync(parent).filter((name) => isLeftover(parent, name));
+  if (leftovers.length === 0) return;
+  try {
+    for (const name of leftovers) {
+      const old = join(parent, name, 'old');
+      for (const generator of existsSync(old) ? readdirSync(old) : []) {
+        if (!existsSync(join(parent, generator))) renameSync(join(old, generator), join(parent, generator));
+      }
+      withDirectory(parent, fsyncSync);
+      removeTree(join(parent, name));
     }
-    syncDirectory(parent);
-    rmSync(join(parent, name), { recursive: true, force: true });
+  } catch (error) {
+    throw notWritten(parent, 'mended', error);
   }
 }
 
-function syncDirectory(path: string): void {
+/** Not rmSync, whose errors have lost their errno (Node 24). One that is not there is fine. */
+function removeTree(path: string): void {
+  if (lstatSync(path, { throwIfNoEntry: false }) === undefined) return;
+  for (const entry of readdirSync(path, { withFileTypes: true })) {
+    if (entry.isDirectory()) removeTree(join(path, entry.name));
+    else unlinkSync(join(path, entry.name));
+  }
+  rmdirSync(path);
+}
+
+function withDirectory(path: string, use: (descriptor: number) => void): void {
   const descriptor = openSync(path, O_RDONLY | O_DIRECTORY);
   try {
-    fsyncSync(descriptor);
+    use(descriptor);
   } finally {
     closeSync(descriptor);
   }

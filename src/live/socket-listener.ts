@@ -1,10 +1,11 @@
 // Listens on a Unix socket that nobody but its owner can reach, and never takes one away from a process
-// that still answers on it. Until the mode is set the process's umask decides, so the directory must be
+// that still answers on it, also when several find the socket of a dead one at once. Until the mode is set the process's umask decides, so the directory must be
 // private or the umask must be.
-import { chmodSync, existsSync, lstatSync, unlinkSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { chmodSync, existsSync, linkSync, lstatSync, renameSync, unlinkSync, type BigIntStats } from 'node:fs';
 import { connect, type Server } from 'node:net';
 import { dirname } from 'node:path';
-import { fail } from '../errors/slicer-error.ts';
+import { fail, type SlicerError } from '../errors/slicer-error.ts';
 
 /** sun_path holds 108 bytes, the final NUL among them (unix(7)). */
 export const SOCKET_PATH_MAX_BYTES = 107;
@@ -18,19 +19,47 @@ export async function listenPrivately(server: Server, path: string): Promise<voi
   if (length > SOCKET_PATH_MAX_BYTES) {
     throw fail('invalid_request', `the socket path ${path} has ${length} bytes, the kernel takes ${SOCKET_PATH_MAX_BYTES}`);
   }
-  await clearPlace(path);
+  await clearDeadSocket(path);
   await listen(server, path);
 }
 
-async function clearPlace(path: string): Promise<void> {
-  const stats = lstatSync(path, { throwIfNoEntry: false });
+/**
+ * Removes a socket that nobody serves any more. Throws already_running when somebody answers there, invalid_request
+ * when something else is in its place.
+ */
+export async function clearDeadSocket(path: string): Promise<void> {
+  const stats = lstatSync(path, { bigint: true, throwIfNoEntry: false });
   if (stats === undefined) return;
   if (!stats.isSocket()) {
     throw fail('invalid_request', `${path} is there and is no socket`, 'remove it, or choose another path');
   }
-  if (await answers(path)) throw fail('already_running', `another process serves ${path}`);
-  unlinkSync(path);
+  if (await answers(path)) throw alreadyServed(path);
+  removeSame(path, stats);
 }
+
+/** By now the path may be the socket of another who found the dead one, too: that one is put back. */
+function removeSame(path: string, dead: BigIntStats): void {
+  const aside = `${path}.${randomBytes(6).toString('hex')}`;
+  try {
+    renameSync(path, aside);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+    throw error;
+  }
+  const taken = lstatSync(aside, { bigint: true });
+  // An inode's number is given again at once; when it was made is not changed by rename(2).
+  const isDead = taken.ino === dead.ino && taken.mtimeNs === dead.mtimeNs;
+  try {
+    if (!isDead) linkSync(aside, path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  } finally {
+    unlinkSync(aside);
+  }
+  if (!isDead) throw alreadyServed(path);
+}
+
+const alreadyServed = (path: string): SlicerError => fail('already_running', `another process serves ${path}`);
 
 function answers(path: string): Promise<boolean> {
   return new Promise((resolve, reject) => {
@@ -51,6 +80,8 @@ function answers(path: string): Promise<boolean> {
 function listen(server: Server, path: string): Promise<void> {
   return new Promise((resolve, reject) => {
     const onError = (error: NodeJS.ErrnoException): void => {
+      // Another was faster.
+      if (error.code === 'EADDRINUSE') return reject(alreadyServed(path));
       // libuv makes EACCES of a directory that is not there.
       const reason = existsSync(dirname(path)) ? error.code : 'its directory is not there';
       reject(fail('invalid_request', `can't listen on ${path}: ${reason}`));

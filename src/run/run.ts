@@ -18,6 +18,7 @@ import { randomHex } from '../live/dependencies.ts';
 import { fixedSecrets } from '../live/fixed-secrets.ts';
 import { LIVE_LIMITS } from '../live/limits.ts';
 import { startLiveVm } from '../live/live-vm.ts';
+import { clearDeadSocket } from '../live/socket-listener.ts';
 import { Secret } from '../secret/secret.ts';
 import { drawCid, drawHostPort } from '../vm/drawn-address.ts';
 import { GUEST_ARCH } from '../vm/found-programs.ts';
@@ -32,7 +33,6 @@ import { foregroundConsole, type ConsoleOutput } from './console.ts';
 import { NOTIFY_CREDENTIAL, notifyAddress } from './delivery.ts';
 import { startNotifyForwarder } from './notify-forwarder.ts';
 import { prepareVm, type PreparedVm } from './preparation.ts';
-import { clearSocket } from './stale-socket.ts';
 import { specOf } from './spec.ts';
 import { makeVolumes } from './volumes.ts';
 import { untilEnd, type RunEnd, type StopRequests } from './vm-end.ts';
@@ -71,7 +71,7 @@ export async function runVm(file: RunFile, graceMs: number, around: Surroundings
     const claim = await claimDirectory(directory, uid, prepared.programs.flock);
     undo.push(() => claim.release());
     if (file.vsockSocket !== undefined) {
-      await clearSocket(file.vsockSocket);
+      await clearDeadSocket(file.vsockSocket);
       undo.push(() => rm(spec.sockets.vsock, { force: true }));
     }
     const live = await serve(file, prepared, spec, bootToken, around);

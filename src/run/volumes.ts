@@ -1,12 +1,15 @@
 // The disks of a VM that are not there yet: made when it first starts, sparse, with an empty file system. A
-// disk appears under its name whole or not at all, and one that is there is never written to.
+// disk appears under its name whole or not at all, and one that is there is never written to. What a process
+// that was killed has left beside its place goes when a VM with a disk there starts again.
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { link, open, stat, unlink } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { link, open, readdir, stat, unlink } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import type { RunVolume } from '../config/run-file.ts';
+import { errnoOf, fileRemedy } from '../errors/file-fault.ts';
 import { fail, SlicerError, type Problem } from '../errors/slicer-error.ts';
+import { isLeftover, temporaryName } from '../temporary/temporary-name.ts';
 import { findProgram } from '../vm/programs.ts';
 
 /** Where programs that make file systems are on a machine whose PATH is an ordinary user's. */
@@ -41,6 +44,8 @@ const findMkfs = (program: string, path: string): Promise<string | undefined> =>
  * makes the file system said, `signal`'s reason when it aborts; no disk is then left half-made.
  */
 export async function makeVolumes(volumes: readonly RunVolume[], path: string, say: (fact: string) => void, signal: AbortSignal): Promise<void> {
+  const places = new Set(volumes.filter(({ create }) => create !== undefined).map((volume) => dirname(volume.path)));
+  for (const place of places) await removeLeftovers(place);
   for (const volume of volumes) {
     if (volume.create === undefined || await stat(volume.path).then(() => true, () => false)) continue;
     await make(volume.path, volume.create, path, signal);
@@ -48,11 +53,34 @@ export async function makeVolumes(volumes: readonly RunVolume[], path: string, s
   }
 }
 
-async function make(path: string, { sizeBytes, fsType, label }: NonNullable<RunVolume['create']>, searchPath: string, signal: AbortSignal): Promise<void> {
-  const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}`);
-  const file = await open(temporary, 'wx', 0o600).catch((error: NodeJS.ErrnoException) => {
-    throw fail('launch_failed', `the disk ${path} can't be made: ${error.code}`);
-  });
+async function removeLeftovers(directory: string): Promise<void> {
+  for (const name of await readdir(directory).catch(() => [])) {
+    // What can't be removed is in nobody's way.
+    if (isLeftover(directory, name)) await unlink(join(directory, name)).catch(() => undefined);
+  }
+}
+
+async function make(path: string, create: NonNullable<RunVolume['create']>, searchPath: string, signal: AbortSignal): Promise<void> {
+  const cannotBeMade = (error: NodeJS.ErrnoException): never => {
+    throw fail('launch_failed', `the disk ${path} can't be made: ${errnoOf(error)}`, fileRemedy(errnoOf(error), dirname(path)));
+  };
+  // Open from before the temporary file is there until after it is gone: see `isLeftover`.
+  const directory = await open(dirname(path), 'r').catch(cannotBeMade);
+  try {
+    await makeBeside(path, create, searchPath, signal, cannotBeMade);
+    // A VM keeps what it writes for good in there: a power cut must not take the whole disk away.
+    await directory.sync().catch(cannotBeMade);
+  } finally {
+    await directory.close();
+  }
+}
+
+async function makeBeside(
+  path: string, { sizeBytes, fsType, label }: NonNullable<RunVolume['create']>, searchPath: string, signal: AbortSignal,
+  cannotBeMade: (error: NodeJS.ErrnoException) => never,
+): Promise<void> {
+  const temporary = join(dirname(path), temporaryName(randomBytes(8).toString('hex')));
+  const file = await open(temporary, 'wx', 0o600).catch(cannotBeMade);
   try {
     await file.truncate(sizeBytes);
     const program = await findMkfs(`mkfs.${fsType}`, searchPath) ?? `mkfs.${fsType}`;

@@ -7,12 +7,13 @@
 // to the guests, which such a crash ends too.
 import { fstatSync, linkSync, renameSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
+import { errnoOf, fileRemedy, isFull } from '../errors/file-fault.ts';
 import { fail, SlicerError, type Problem } from '../errors/slicer-error.ts';
 import { formatPermissions, ID_MAX, isId, type FileAttributes } from '../secret/file-attributes.ts';
 import type { SecretName } from '../secret/name.ts';
 import { SECRET_MAX_BYTES, type Secret } from '../secret/secret.ts';
-import { shellQuote, type StoreDirectory } from './directory.ts';
-import { attributesOf, errnoOf, modifiedAtMsOf, observe, sameStamp, stampOf, type Stamp } from './entry.ts';
+import type { StoreDirectory } from './directory.ts';
+import { attributesOf, modifiedAtMsOf, observe, sameStamp, stampOf, type Stamp } from './entry.ts';
 import type { Ledger } from './ledger.ts';
 import type { SecretChange, StoredSecret } from './contract.ts';
 import { writeTemporary, type TemporaryFile } from './temporary-file.ts';
@@ -49,7 +50,11 @@ export async function createSecret(
     } catch (error) {
       throw errnoOf(error) === 'EEXIST' ? exists(parts, name) : error;
     }
-    unlinkSync(temporary.path);
+    try {
+      unlinkSync(temporary.path);
+    } catch {
+      // The secret is there; its second name goes with the temporary file, or at the next start.
+    }
     return true;
   }) as Promise<StoredSecret>;
 }
@@ -126,7 +131,8 @@ async function syncDirectory(parts: ChangeParts, name: SecretName): Promise<void
   try {
     await parts.directory.handle.sync();
   } catch (error) {
-    throw fail('store_not_writable', `the change of secret "${name}" is made but not durable: ${errnoOf(error)}`);
+    throw fail('store_not_writable', `the change of secret "${name}" is made, but a power cut could undo it: ${errnoOf(error)}`,
+      fileRemedy(errnoOf(error), parts.directory.path));
   }
 }
 
@@ -180,13 +186,12 @@ function exists(parts: ChangeParts, name: SecretName): SlicerError {
 function writeFailure(parts: ChangeParts, name: SecretName, error: unknown): SlicerError {
   const errno = errnoOf(error);
   const { path } = parts.directory;
-  if (errno === 'ENOSPC' || errno === 'EDQUOT') {
-    return fail('store_full', `secret "${name}" is not changed: the file system of "${path}" is full (${errno})`,
-      `df -h ${shellQuote(path)}`);
+  if (isFull(errno)) {
+    return fail('store_full', `secret "${name}" is not changed: the file system of "${path}" is full (${errno})`, fileRemedy(errno, path));
   }
   if (errno === 'EPERM' && (error as NodeJS.ErrnoException).syscall === 'fchown') {
     return fail('store_not_writable', `secret "${name}" is not changed: only root may give a file to another owner (EPERM)`,
       `run slicer up as root, or give the secret an owner that it may: --uid=${process.geteuid?.()} --gid=${process.getegid?.()}`);
   }
-  return fail('store_not_writable', `secret "${name}" is not changed: "${path}" cannot be written (${errno})`);
+  return fail('store_not_writable', `secret "${name}" is not changed: "${path}" cannot be written (${errno})`, fileRemedy(errno, path));
 }

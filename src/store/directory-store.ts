@@ -1,6 +1,7 @@
 // A store over one directory: its own changes one after the other, what others do there as it happens,
 // and a new snapshot for each. All values are held in memory, once: the sum of their sizes.
 import { readdirSync } from 'node:fs';
+import { errnoOf } from '../errors/file-fault.ts';
 import { fail, type Problem } from '../errors/slicer-error.ts';
 import type { FileAttributes } from '../secret/file-attributes.ts';
 import type { SecretName } from '../secret/name.ts';
@@ -9,7 +10,6 @@ import { createSecret, removeSecret, updateSecret, type ChangeParts } from './ch
 import type { Clock } from './clock.ts';
 import { watchDirectory } from './directory-watch.ts';
 import { directoryProblem, type StoreDirectory } from './directory.ts';
-import { errnoOf } from './entry.ts';
 import { Ledger } from './ledger.ts';
 import type { NameChange, SecretChange, Snapshot, Store, StoredSecret } from './contract.ts';
 import { Tracker } from './tracker.ts';

@@ -5,13 +5,13 @@
 // same directory put back or closed again is taken up at once; another one at the next start of Slicer,
 // where it gets an epoch of its own.
 import {
-  chmodSync, constants, existsSync, lstatSync, mkdirSync, readdirSync, realpathSync, statSync, unlinkSync,
+  chmodSync, closeSync, constants, existsSync, fsyncSync, lstatSync, mkdirSync, openSync, readdirSync, realpathSync, statSync, unlinkSync,
 } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
+import { errnoOf, fileRemedy, isFull, shellQuote } from '../errors/file-fault.ts';
 import { SlicerError, fail, type Problem } from '../errors/slicer-error.ts';
-import { errnoOf } from './entry.ts';
-import { isLeftover } from './temporary-file.ts';
+import { isLeftover } from '../temporary/temporary-name.ts';
 
 export interface StoreDirectory {
   /** Absolute, links resolved. */
@@ -25,7 +25,7 @@ export interface StoreDirectory {
 
 /**
  * Opens the directory, made with mode 0700 if it is absent (its parent must be there).
- * Throws store_not_private, store_not_readable.
+ * Throws store_not_private, store_not_readable, store_not_writable, store_full.
  */
 export async function openDirectory(directory: string, ownerUid: number): Promise<StoreDirectory> {
   const wanted = resolve(directory);
@@ -92,13 +92,14 @@ export function directoryProblem(directory: Omit<StoreDirectory, 'handle'>): Pro
 /** Removes what an earlier process left of a write that it did not finish. */
 export function removeLeftovers(directory: StoreDirectory): void {
   for (const name of readdirSync(directory.path)) {
-    if (!isLeftover(name)) continue;
+    if (!isLeftover(directory.path, name)) continue;
     try {
       unlinkSync(join(directory.path, name));
     } catch (error) {
       if (errnoOf(error) === 'ENOENT') continue;
       throw fail('store_not_writable',
-        `"${join(directory.path, name)}" is left of a write that was cut short and cannot be removed: ${errnoOf(error)}`);
+        `"${join(directory.path, name)}" is left of a write that was cut short and cannot be removed: ${errnoOf(error)}`,
+        fileRemedy(errnoOf(error), directory.path));
     }
   }
 }
@@ -108,11 +109,23 @@ function makeIfAbsent(path: string): void {
     mkdirSync(path, { mode: 0o700 });
     // mkdir(2) takes the umask off; a umask like 0277 must not leave an unusable directory.
     chmodSync(path, 0o700);
+    syncParent(path);
   } catch (error) {
     const errno = errnoOf(error);
     // Behind a dangling link mkdir also says EEXIST: statSync then throws ENOENT, which names it.
     if (errno === 'EEXIST') statSync(path);
-    else throw error;
+    else if (['ENOENT', 'ENOTDIR'].includes(errno)) throw error;
+    else throw fail(isFull(errno) ? 'store_full' : 'store_not_writable', `the store "${path}" cannot be made: ${errno}`, fileRemedy(errno, dirname(path)));
+  }
+}
+
+/** Without it a machine that loses power could lose the directory, and with it all that was acknowledged in it. */
+function syncParent(path: string): void {
+  const descriptor = openSync(dirname(path), constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
   }
 }
 
@@ -127,9 +140,4 @@ function unreadableDirectory(path: string, errno: string): SlicerError {
   }
   if (errno === 'ENOTDIR') return fail('store_not_readable', `the store "${path}" is not a directory`);
   return fail('store_not_readable', `the store "${path}" cannot be opened: ${errno}`);
-}
-
-/** A path as one word of a shell command. */
-export function shellQuote(path: string): string {
-  return /^[A-Za-z0-9_./@%+:,-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
 }

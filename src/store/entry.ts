@@ -2,6 +2,7 @@
 // and devices there, or change a file while it is read. Nothing here blocks on what it finds, follows a
 // link, or returns bytes of a file that changed during the read.
 import { closeSync, constants, fstatSync, lstatSync, openSync, readSync, type BigIntStats } from 'node:fs';
+import { errnoOf } from '../errors/file-fault.ts';
 import type { FileAttributes } from '../secret/file-attributes.ts';
 import { SECRET_MAX_BYTES } from '../secret/secret.ts';
 
@@ -95,12 +96,6 @@ export function attributesOf(stamp: Stamp): FileAttributes {
 /** File systems have room for times that no Date can be (ECMA-262, 21.4.1.1): then the nearest one. */
 export function modifiedAtMsOf(stamp: Stamp): number {
   return Math.max(-DATE_MAX_MS, Math.min(DATE_MAX_MS, Number(stamp.mtimeNs / 1_000_000n)));
-}
-
-/** The errno name of a system call's error, or `unknown`. */
-export function errnoOf(error: unknown): string {
-  const code = (error as NodeJS.ErrnoException | null)?.code;
-  return typeof code === 'string' ? code : 'unknown';
 }
 
 function classify(stats: BigIntStats): Observation {

@@ -2,10 +2,11 @@
 // write that is under way has left there, and makes no directory; it serves what a store would.
 import { readdirSync, realpathSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { errnoOf } from '../errors/file-fault.ts';
 import { parseSecretName, type SecretName } from '../secret/name.ts';
 import { Secret } from '../secret/secret.ts';
 import { directoryProblem } from './directory.ts';
-import { errnoOf, observe, readUnchanged } from './entry.ts';
+import { observe, readUnchanged } from './entry.ts';
 
 export interface StoreReading {
   readonly secrets: ReadonlyMap<SecretName, { readonly value: Secret }>;

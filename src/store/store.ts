@@ -7,12 +7,12 @@
 // stir in the directory.) `x.bak` or `x.swp` is a legal name; what editors leave behind begins with a
 // dot or holds `~` or `#`, which the rule excludes. A link as the directory itself is resolved once.
 import { randomBytes } from 'node:crypto';
+import { errnoOf } from '../errors/file-fault.ts';
 import { fail, SlicerError } from '../errors/slicer-error.ts';
 import { systemClock, type Clock } from './clock.ts';
 import type { Store } from './contract.ts';
 import { DirectoryStore } from './directory-store.ts';
 import { openDirectory, removeLeftovers } from './directory.ts';
-import { errnoOf } from './entry.ts';
 
 export type { Clock } from './clock.ts';
 export type { NameChange, SecretChange, SkippedFile, Snapshot, Store, StoredSecret } from './contract.ts';
@@ -27,7 +27,7 @@ export interface StoreOptions {
 
 /**
  * Opens the store, makes its directory if it is absent, and reads every secret in it. Throws
- * store_not_private, store_not_readable, store_not_writable.
+ * store_not_private, store_not_readable, store_not_writable, store_full.
  */
 export async function openStore(directory: string, options: StoreOptions = {}): Promise<Store> {
   const ownerUid = options.ownerUid ?? (process.geteuid as () => number)();

@@ -1,12 +1,10 @@
 // A secret's file before it has its name: whole, owned, with its mode, and on the disk.
-import { constants, existsSync, unlinkSync, type BigIntStats } from 'node:fs';
+import { constants, unlinkSync, type BigIntStats } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { FileAttributes } from '../secret/file-attributes.ts';
 import type { Secret } from '../secret/secret.ts';
-
-/** Leading dot: outside the rule for names, so no other reader of the directory takes it for a secret. */
-const PATTERN = /^\.slicer-([1-9][0-9]{0,9})-[0-9a-f]{16}\.tmp$/;
+import { temporaryName } from '../temporary/temporary-name.ts';
 
 export interface TemporaryFile {
   readonly path: string;
@@ -16,24 +14,14 @@ export interface TemporaryFile {
   discard(): Promise<void>;
 }
 
-export function isTemporary(name: string): boolean {
-  return PATTERN.test(name);
-}
-
-/** Whether the process that made it cannot be at work on it: gone, or of the same id as this one. */
-export function isLeftover(name: string): boolean {
-  const pid = PATTERN.exec(name)?.[1];
-  return pid !== undefined && (Number(pid) === process.pid || !existsSync(`/proc/${pid}`));
-}
-
 /**
- * Writes and syncs a file in `directory`. `unique` is 16 hexadecimal digits. Throws the system call's
- * error, with nothing left behind.
+ * Writes and syncs a file in `directory`, which this process must have open. `unique` is 16 hexadecimal digits.
+ * Throws the system call's error, with nothing left behind.
  */
 export async function writeTemporary(
   directory: string, unique: string, value: Secret, attributes: FileAttributes,
 ): Promise<TemporaryFile> {
-  const path = join(directory, `.slicer-${process.pid}-${unique}.tmp`);
+  const path = join(directory, temporaryName(unique));
   const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
   const handle = await open(path, flags, 0o600);
   const discard = async (): Promise<void> => {

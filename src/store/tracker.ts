@@ -9,13 +9,13 @@
 import { join } from 'node:path';
 import { parseSecretName, SECRET_NAME_RULE, type SecretName } from '../secret/name.ts';
 import { Secret } from '../secret/secret.ts';
+import { isTemporaryName } from '../temporary/temporary-name.ts';
 import type { Clock } from './clock.ts';
 import {
   attributesOf, modifiedAtMsOf, observe, readUnchanged, sameContent, sameStamp,
   type Observation, type Stamp,
 } from './entry.ts';
 import type { Content, Ledger } from './ledger.ts';
-import { isTemporary } from './temporary-file.ts';
 
 /** How long size and mtime must stay as they are. */
 export const STILL_MS = 50;
@@ -60,7 +60,7 @@ export class Tracker {
     const there = new Set(listing);
     const before = [...this.#taken.keys(), ...this.#moving.keys(), ...this.#parts.ledger.skippedFiles()];
     for (const file of new Set([...there, ...before])) {
-      if (isTemporary(file)) continue;
+      if (isTemporaryName(file)) continue;
       const name = parseSecretName(file);
       if (name === undefined) this.#parts.ledger.skip(file, there.has(file) ? OUTSIDE_RULE : undefined);
       else this.#weigh(name, observe(join(this.#parts.directory, file)));
@@ -70,7 +70,7 @@ export class Tracker {
   /** Looks at one entry, and puts what is there into the ledger's next snapshot. */
   look(file: string): void {
     // A name that is not UTF-8 cannot be looked up by what Node made of it: a listing shows it.
-    if (isTemporary(file) || file.includes('\ufffd')) return;
+    if (isTemporaryName(file) || file.includes('\ufffd')) return;
     const name = parseSecretName(file);
     const observation = observe(join(this.#parts.directory, file));
     if (name !== undefined) this.#weigh(name, observation);

@@ -1,15 +1,19 @@
 // Records on disk: `<daemon directory>/.slicer/vms/<hostname>/vm.json`, beside each VM's console log.
 // A VM's directory appears with its record in it and goes as a whole, and a record is replaced by
 // rename after fsync: a crash leaves an old record or a new one.
+import { randomUUID } from 'node:crypto';
 import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { SlicerError } from '../errors/slicer-error.ts';
+import { errnoOf, fileRemedy, isFull } from '../errors/file-fault.ts';
+import { fail, SlicerError } from '../errors/slicer-error.ts';
 import { GUEST_CID_MIN } from '../wire/ports.ts';
 import { isHostname, parseNumbered } from './hostname.ts';
 import { makePrivate } from './private-directory.ts';
 import { decodeRecord, encodeRecord, type LaunchedRecord, type VmRecord } from './record.ts';
 
 const RECORD = 'vm.json';
+/** A record before it takes the other's place. */
+const NEXT = `${RECORD}.new`;
 /** Names that no host name can have: directories on their way in and out. */
 const COMING = '.coming-';
 const GOING = '.going-';
@@ -40,6 +44,7 @@ export class RecordDirectory {
     await makePrivate(path, uid);
     for (const entry of await readdir(path)) {
       if (entry.startsWith(COMING) || entry.startsWith(GOING)) await rm(join(path, entry), { recursive: true });
+      else if (isHostname(entry)) await rm(join(path, entry, NEXT), { force: true });
     }
     return new RecordDirectory(path);
   }
@@ -63,34 +68,56 @@ export class RecordDirectory {
     }));
   }
 
-  /** The first write of a record: its directory must not exist. */
+  /** The first write of a record: its directory must not exist. Throws store_not_writable, store_full. */
   async create(record: VmRecord): Promise<void> {
     const coming = join(this.path, COMING + record.hostname);
-    await mkdir(coming, { mode: 0o700 });
-    await writeDurably(join(coming, RECORD), encodeRecord(record));
-    await rename(coming, this.of(record.hostname));
-    await syncDirectory(this.path);
+    const place = this.of(record.hostname);
+    let isInPlace = false;
+    try {
+      await rm(coming, { recursive: true, force: true });
+      await mkdir(coming, { mode: 0o700 });
+      await writeDurably(join(coming, RECORD), encodeRecord(record));
+      await syncDirectory(coming);
+      await rename(coming, place);
+      isInPlace = true;
+      await syncDirectory(this.path);
+    } catch (error) {
+      // A full disk, say: the next launch of this name must find the place free.
+      await rm(isInPlace ? place : coming, { recursive: true, force: true }).catch(() => undefined);
+      throw notWritten(place, error);
+    }
   }
 
+  /** Throws store_not_writable, store_full. */
   async replace(record: VmRecord): Promise<void> {
     const directory = this.of(record.hostname);
-    const next = join(directory, `${RECORD}.new`);
-    await writeDurably(next, encodeRecord(record));
-    await rename(next, join(directory, RECORD));
-    await syncDirectory(directory);
+    const next = join(directory, NEXT);
+    try {
+      await writeDurably(next, encodeRecord(record));
+      await rename(next, join(directory, RECORD));
+    } catch (error) {
+      throw notWritten(directory, error);
+    }
+    await syncDirectory(directory).catch((error: unknown) => {
+      throw notDurable(`the record in "${directory}"`, error, directory);
+    });
   }
 
-  /** Removes record and console log. One that is not there is fine. */
+  /** Removes record and console log. One that is not there is fine. Throws store_not_writable, store_full. */
   async remove(hostname: string): Promise<void> {
-    const going = join(this.path, GOING + hostname);
+    // Of one that could not be removed something may be there.
+    const going = join(this.path, `${GOING}${hostname}-${randomUUID()}`);
     try {
       await rename(this.of(hostname), going);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
-      throw error;
+      if (errnoOf(error) === 'ENOENT') return;
+      throw notWritten(this.of(hostname), error);
     }
-    await syncDirectory(this.path);
-    await rm(going, { recursive: true });
+    await syncDirectory(this.path).catch((error: unknown) => {
+      throw notDurable(`the removal of vm "${hostname}"`, error, this.path);
+    });
+    // What stays of it is in nobody's way, and goes at the next start.
+    await rm(going, { recursive: true }).catch(() => undefined);
   }
 }
 
@@ -118,6 +145,16 @@ export function recordOfDamaged(found: FoundRecord, runtimeDirectories: string):
     boot_id: '',
     processes: [],
   };
+}
+
+function notWritten(directory: string, error: unknown): SlicerError {
+  const errno = errnoOf(error);
+  return fail(isFull(errno) ? 'store_full' : 'store_not_writable', `the record in "${directory}" can't be written: ${errno}`,
+    fileRemedy(errno, dirname(directory)));
+}
+
+function notDurable(what: string, error: unknown, path: string): SlicerError {
+  return fail('store_not_writable', `${what} is made, but a power cut could undo it: ${errnoOf(error)}`, fileRemedy(errnoOf(error), path));
 }
 
 async function writeDurably(path: string, text: string): Promise<void> {

@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { SlicerError, type Problem } from '../../src/errors/slicer-error.ts';
 import { openVars, type NewFile, type VarsDirectory } from '../../src/generate/vars-directory.ts';
 import { Secret } from '../../src/secret/secret.ts';
+import { processWith } from '../temporary/process-with.ts';
 import { ownUid, temporaryDirectory, textOf } from './generate-fixture.ts';
 
 const base = temporaryDirectory();
@@ -95,10 +96,10 @@ for (const [when, leave, expected] of STATES) {
   });
 }
 
-test('what a running process is at work on is left alone', () => {
+test('what a running process is at work on is left alone', (t) => {
   const path = fresh();
   open(path).write(PLACE, files({ a: 'one' }), false);
-  const name = `.slicer-${process.ppid}-0123456789abcdef.tmp`;
+  const name = `.slicer-${processWith(t, join(path, 'm'))}-0123456789abcdef.tmp`;
   mkdirSync(join(path, 'm', name));
   open(path);
   assert.deepEqual(readdirSync(join(path, 'm')), [name, 'g']);

@@ -4,8 +4,9 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { randomFrom } from '../crash/sample.ts';
 import { oneGroup, withSlicer } from '../vm/slicer.ts';
-import { changeByHand, randomFrom, ROUNDS, untilEqual } from './storm.ts';
+import { changeByHand, ROUNDS, untilEqual } from './storm.ts';
 
 const fixture = withSlicer(oneGroup(), { prepare: async (slicer) => slicer.put('storm-0', 'begin') });
 const { skip } = fixture;

@@ -4,9 +4,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { LIVE_LIMITS } from '../../src/live/limits.ts';
+import { randomFrom } from '../crash/sample.ts';
 import { processesOf } from '../vm/processes.ts';
 import { oneGroup, withSlicer } from '../vm/slicer.ts';
-import { changeByHand, randomFrom, ROUNDS, untilEqual } from './storm.ts';
+import { changeByHand, ROUNDS, untilEqual } from './storm.ts';
 
 const fixture = withSlicer(oneGroup(), { prepare: async (slicer) => slicer.put('storm-0', 'begin') });
 const { skip } = fixture;

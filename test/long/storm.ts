@@ -8,15 +8,6 @@ import type { Slicer } from '../vm/slicer.ts';
 /** How many rounds: fewer to try a storm out. */
 export const ROUNDS = Number(process.env['SLICER_STORM_ROUNDS'] ?? 100);
 
-/** Numbers from 0 to below 1 that a seed repeats (Park and Miller's minimal standard). */
-export function randomFrom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state * 48271) % 0x7fffffff;
-    return state / 0x7fffffff;
-  };
-}
-
 const NAMES = Array.from({ length: 20 }, (_, number) => `storm-${number}`);
 
 /** One random change of the store, by hand. */

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, linkSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import type { RunVolume } from '../../src/config/run-file.ts';
 import { makeVolumes, volumeProblems } from '../../src/run/volumes.ts';
+import { processWith } from '../temporary/process-with.ts';
 
 const PATH = process.env['PATH'] ?? '';
 const skip = existsSync('/usr/sbin/mkfs.ext4') || existsSync('/sbin/mkfs.ext4') ? false : 'mkfs.ext4 is not there: apt-get install e2fsprogs';
@@ -49,6 +50,20 @@ test('a disk that can not be made leaves nothing, and the error says why', { ski
   interrupted.abort(new Error('asked to end'));
   await assert.rejects(makeVolumes([volume(join(parent, 'late.img'))], PATH, () => undefined, interrupted.signal), /asked to end/);
   assert.deepEqual(readdirSync(parent), []);
+});
+
+test('what a process that was killed has left beside a disk is removed, whether or not the disk is there', { skip }, async (t) => {
+  const parent = directory(t);
+  const left = (number: number): string => join(parent, `.slicer-4194305-000000000000000${number}.tmp`);
+  writeFileSync(left(1), 'half of a file system');
+  await makeVolumes([volume(join(parent, 'data.img'))], PATH, () => undefined, forever);
+  assert.deepEqual(readdirSync(parent), ['data.img']);
+  // Killed between link and unlink.
+  linkSync(join(parent, 'data.img'), left(2));
+  const ofAnother = `.slicer-${processWith(t, parent)}-0000000000000003.tmp`;
+  writeFileSync(join(parent, ofAnother), 'being made');
+  await makeVolumes([volume(join(parent, 'data.img'))], PATH, () => assert.fail('nothing is made'), forever);
+  assert.deepEqual(readdirSync(parent), [ofAnother, 'data.img']);
 });
 
 test('what is wrong with disks is told before anything is made', async (t) => {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { test } from 'node:test';
 import { openStore } from '../../src/store/store.ts';
+import { processWith } from '../temporary/process-with.ts';
 import { name, put, temporaryDirectory, valueOf } from './store-fixture.ts';
 
 // The test runner runs only *.test.ts; this one says how far it was acknowledged.
@@ -40,7 +41,9 @@ test('what a killed process left is removed at the next start, and what a runnin
   linkSync(join(directory, 's'), join(directory, `.slicer-${process.pid}-0000000000000001.tmp`));
   // No process has an id over the kernel's highest limit of 2^22.
   writeFileSync(join(directory, '.slicer-4194305-0000000000000002.tmp'), 'half');
-  const ofAnother = '.slicer-1-0000000000000003.tmp';
+  // Its number came round again: it is another process now.
+  writeFileSync(join(directory, '.slicer-1-0000000000000004.tmp'), 'half');
+  const ofAnother = `.slicer-${processWith(t, directory)}-0000000000000003.tmp`;
   writeFileSync(join(directory, ofAnother), 'half');
   writeFileSync(join(directory, '.slicer-note'), 'not ours');
   const store = await openStore(directory);
