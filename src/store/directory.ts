@@ -97,7 +97,7 @@ export function removeLeftovers(directory: StoreDirectory): void {
       unlinkSync(join(directory.path, name));
     } catch (error) {
       if (errnoOf(error) === 'ENOENT') continue;
-      throw fail('store_not_writable',
+      throw fail(isFull(errnoOf(error)) ? 'store_full' : 'store_not_writable',
         `"${join(directory.path, name)}" is left of a write that was cut short and cannot be removed: ${errnoOf(error)}`,
         fileRemedy(errnoOf(error), directory.path));
     }

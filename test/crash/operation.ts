@@ -5,6 +5,8 @@ import { isDeepStrictEqual } from 'node:util';
 export interface Operation {
   /** Puts there what the change begins with; in the test's process. */
   readonly prepare: (directory: string) => Promise<void>;
+  /** Whether it is others who change what is there: then no file system refuses Slicer anything. */
+  readonly isByHand?: true;
   /** What comes before the change, in the process that will be struck; the result makes the change. */
   readonly begin: (directory: string) => Promise<() => Promise<void>>;
   /**

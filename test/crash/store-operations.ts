@@ -31,6 +31,7 @@ interface StoreChange {
   readonly prepare?: (directory: string) => void;
   /** Whether opening the store is part of it. */
   readonly opens?: true;
+  readonly isByHand?: true;
   readonly change: (store: Store, directory: string) => Promise<unknown>;
 }
 
@@ -59,6 +60,7 @@ const CHANGES: Readonly<Record<string, StoreChange>> = {
     change: (store) => store.create(name(NAME), secret(NEW), OWNED),
   },
   'take a file that was replaced by hand': {
+    isByHand: true,
     before,
     after: { ...before, [NAME]: content(NEW) },
     change: async (store, directory) => {
@@ -78,8 +80,9 @@ const CHANGES: Readonly<Record<string, StoreChange>> = {
 export const STORE_OPERATIONS: Readonly<Record<string, Operation>> = Object.fromEntries(
   Object.entries(CHANGES).map(([title, change]) => [title, operationOf(change)]));
 
-function operationOf({ before: old, after, prepare, opens, change }: StoreChange): Operation {
+function operationOf({ before: old, after, prepare, opens, isByHand, change }: StoreChange): Operation {
   return {
+    ...(isByHand === undefined ? {} : { isByHand }),
     prepare: async (directory) => {
       const store = await openStore(directory);
       await store.create(name(OTHER), secret(OLD), OWN);
