@@ -38,15 +38,19 @@ export async function recordCalls(pid: number, act: () => Promise<unknown>): Pro
   return parseCalls(log, threads);
 }
 
-/** Whether the fault struck while `act` ran. */
-export async function injecting(pid: number, { call, fault }: Injection, act: () => Promise<unknown>): Promise<boolean> {
+/** The line of the call that the fault struck while `act` ran; undefined when it did not come to that. */
+export async function injecting(pid: number, { call, fault }: Injection, act: () => Promise<unknown>): Promise<string | undefined> {
   const tids = [...threadsOf(pid)].filter(([, thread]) => thread === call.thread).map(([tid]) => tid);
-  const log = await traced(tids, ['-e', `trace=${call.name}`, '-e', `inject=${call.name}:${fault}:when=${call.ordinal}`], act);
-  return /\(INJECTED\)|killed by SIGKILL/.test(log);
+  const log = await traced(tids, ['-y', '-e', `trace=${call.name}`, '-e', `inject=${call.name}:${fault}:when=${call.ordinal}`], act);
+  const lines = log.split('\n');
+  const struck = lines.findIndex((line) => line.includes('(INJECTED)'));
+  // A call that SIGKILL took the place of is the last one before the end.
+  const end = struck === -1 ? lines.findIndex((line) => line.includes('killed by SIGKILL')) - 1 : struck;
+  return end < 0 ? undefined : lines[end];
 }
 
 /** Whether the call names something in `directory`, or the directory itself. */
-export function touches(call: Call, directory: string): boolean {
+export function touches(call: Pick<Call, 'text'>, directory: string): boolean {
   return [`${directory}/`, `${directory}"`, `${directory}>`].some((path) => call.text.includes(path));
 }
 

@@ -38,7 +38,7 @@ test('a file system that refuses a change gets an error that names the next comm
 });
 
 const SEQUENCE = ['openat(AT_FDCWD, "/s/.slicer-1-a.tmp", O_WRONLY|O_CREAT, 0600) = 3</s/.slicer-1-a.tmp>', 'write(3</s/.slicer-1-a.tmp>, "v") = 1',
-  'fchmod(3</s/.slicer-1-a.tmp>, 0640) = 0', 'fsync(3</s/.slicer-1-a.tmp>) = 0', 'rename("/s/.slicer-1-a.tmp", "/s/name") = 0', 'fsync(4</s>) = 0', 'write(1<pipe>, "made") = 4'];
+  'fchmod(3</s/.slicer-1-a.tmp>, 0640) = 0', 'fsync(3</s/.slicer-1-a.tmp>) = 0', 'rename("/s/.slicer-1-a.tmp", "/s/name") = 0', 'fsync(4</s>) = 0', 'writev(1<pipe>, [{"made"}], 1) = 4'];
 
 const callsIn = (lines: readonly string[]): Call[] => lines.map((text, position) =>
   ({ thread: 'main', name: /^[a-z]+/.exec(text)?.[0] as string, ordinal: 1, text, beganAt: position, endedAt: position }));
