@@ -1,14 +1,18 @@
 // Every figure that depends on time, beside a reference in the same run. Prints a table, writes JSON.
-// Nothing here is asserted in a test: figures are measured. `npm run bench -- AREA…` runs some of it.
+// Nothing here is asserted in a test: figures are measured.
+//
+//   npm run bench -- [--docs] [AREA…]     all areas unless some are named; --docs puts the figures into docs/load.md
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { parseArgs } from 'node:util';
 import { bootFigures } from './boot.ts';
 import { commandFigure } from './command.ts';
 import { table, type Figure } from './figure.ts';
 import { guestFigures, type GuestPlan } from './guest.ts';
 import { Lab } from './lab.ts';
 import { loadFigures } from './load.ts';
+import { writeDocs } from './load-docs.ts';
 import { machineClass } from './machine-class.ts';
 import { pushFigures } from './push.ts';
 import { runOverheadFigure } from './run-overhead.ts';
@@ -48,7 +52,8 @@ async function guestArea(): Promise<Figure[]> {
   return figures;
 }
 
-const wanted = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(AREAS);
+const { values: { docs }, positionals } = parseArgs({ options: { docs: { type: 'boolean', default: false } }, allowPositionals: true });
+const wanted = positionals.length > 0 ? positionals : Object.keys(AREAS);
 const unknown = wanted.filter((area) => !Object.hasOwn(AREAS, area));
 if (unknown.length > 0) throw new Error(`no area ${unknown.join(', ')}; there are ${Object.keys(AREAS).join(', ')}`);
 const figures: Figure[] = [];
@@ -57,3 +62,4 @@ mkdirSync(resolve(JSON_FILE, '..'), { recursive: true });
 writeFileSync(JSON_FILE, `${JSON.stringify({ measured: new Date().toISOString(), machine: machineClass(), figures }, undefined, 2)}\n`);
 console.log(table(figures));
 console.log(`\nwritten to ${JSON_FILE}`);
+if (docs) writeDocs(figures, wanted.includes('load'));

@@ -1,0 +1,20 @@
+// Puts the figures of a run into docs/load.md, where the last ones stand, and the plot beside it.
+import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { markdown, type Figure } from './figure.ts';
+import { PLOT_FILE } from './load.ts';
+import { machineClass } from './machine-class.ts';
+
+const DOCS = resolve(import.meta.dirname, '../docs');
+const [BEGIN, END] = ['<!-- figures -->', '<!-- end of figures -->'];
+
+export function writeDocs(figures: readonly Figure[], hasPlot: boolean): void {
+  const file = resolve(DOCS, 'load.md');
+  const text = readFileSync(file, 'utf8');
+  const [before, rest] = text.split(`${BEGIN}\n`);
+  const after = rest?.split(END)[1];
+  if (before === undefined || after === undefined) throw new Error(`${file} has no place for figures`);
+  const measured = `Measured ${new Date().toISOString().slice(0, 10)} on ${machineClass()}.`;
+  writeFileSync(file, `${before}${BEGIN}\n${measured}\n\n${markdown(figures)}\n\n${END}${after}`);
+  if (hasPlot) copyFileSync(PLOT_FILE, resolve(DOCS, 'load.svg'));
+}
