@@ -24,7 +24,7 @@ export async function makePackage(directory: string, changes: Partial<PackageSou
 /** Path of a package of these sources that believes itself to be of another version. */
 export async function makePackageOfVersion(directory: string, version: string): Promise<string> {
   const sources = mkdtempSync(join(directory, 'sources-'));
-  for (const name of ['src', 'image', 'agent', 'build']) cpSync(join(CHECKOUT, name), join(sources, name), { recursive: true, filter: (path) => !/\/build\/(\.|compiled)/.test(path) });
+  for (const name of ['src', 'image', 'agent', 'build', 'tsconfig.json']) cpSync(join(CHECKOUT, name), join(sources, name), { recursive: true, filter: (path) => !/\/build\/(\.|compiled)/.test(path) });
   symlinkSync(join(CHECKOUT, 'node_modules'), join(sources, 'node_modules'));
   const manifest = JSON.parse(readFileSync(join(CHECKOUT, 'package.json'), 'utf8')) as object;
   writeFileSync(join(sources, 'package.json'), JSON.stringify({ ...manifest, version }));
