@@ -13,6 +13,7 @@ import { Fault } from './fault.ts';
 import type { Session } from './session.ts';
 import { joinedBytes, jsonBytes, utf8Bytes, utf8Text } from './text.ts';
 import type { Transport } from './transport.ts';
+import { AGENT_VERSION } from './version.ts';
 
 const STRANGERS_MAX = 8;
 const STRANGER_TIMEOUT_MS = 5000;
@@ -135,7 +136,8 @@ class HostCall {
     if (answer === undefined) return this.#respond('409 Conflict');
     this.#purpose = purpose;
     this.#nonces = answer.nonces;
-    this.#respond('200 OK', { nonce: answer.nonces.guest, proof: answer.proof });
+    const version = purpose === 'session' ? { agent_version: AGENT_VERSION } : {};
+    this.#respond('200 OK', { nonce: answer.nonces.guest, proof: answer.proof, ...version });
   }
 
   #takeSession(body: string): void {

@@ -59,6 +59,7 @@ export const node = z
     secrets: grant,
     credentials: z.array(givenCredential).openapi({ description: 'What the VM is given besides `secrets`; empty for an attached VM' }),
     attached: z.boolean().openapi({ description: 'Whether something other than Slicer started the VM' }),
+    agent_version: z.string().optional().openapi({ description: 'The release of the agent in the guest; absent until it has a session' }),
     userdata_exit_code: z.int().optional().openapi({ description: 'Present once userdata has run' }),
     error: z.string().optional().openapi({ description: 'Why the VM is Failed or Stopped' }),
     console: z.string().optional().openapi({ description: 'The last console lines of a VM that is Failed or Stopped' }),

@@ -58,7 +58,7 @@ export const isNode = shape<Node>({
   status: oneOf('Starting', 'Running', 'Stopping', 'Stopped', 'Failed'), tags: listOf(isString), cpus: isNumber, ram_bytes: isNumber,
   hypervisor: isString, secrets: isGrant,
   credentials: listOf(shape<Node['credentials'][number]>({ name: isString, secret: isString, deliver: oneOf('boot', 'live', 'both') })),
-  attached: isBoolean, userdata_exit_code: optional(isNumber), error: optional(isString), console: optional(isString),
+  attached: isBoolean, agent_version: optional(isString), userdata_exit_code: optional(isNumber), error: optional(isString), console: optional(isString),
 });
 export const isDeletedNode = shape<DeletedNode>({ message: isString, disk_removed: oneOf('true', 'false') });
 

@@ -2,7 +2,7 @@
 import type { HostGroup as HostGroupJson, Node, NodeStatus } from '../api/nodes.ts';
 import type { VmSecrets } from '../api/vm.ts';
 import type { HostGroup } from '../config/config.ts';
-import type { LiveStatus } from '../live/contract.ts';
+import type { LiveStatus, LiveSummary } from '../live/contract.ts';
 import type { ReportedError } from '../wire/protocol.ts';
 import type { LaunchedVm, Vm, VmStatus } from '../vm/contract.ts';
 
@@ -12,7 +12,8 @@ const STATUS: Readonly<Record<VmStatus, NodeStatus>> = {
   starting: 'Starting', running: 'Running', stopping: 'Stopping', stopped: 'Stopped', failed: 'Failed',
 };
 
-export function nodeJson(vm: Vm): Node {
+/** `live` is what the VM's live channel says of it, where it has one. */
+export function nodeJson(vm: Vm, live: LiveSummary | undefined): Node {
   const launched = vm.kind === 'launched' ? vm : undefined;
   const console = launched?.lastConsoleLines ?? [];
   return {
@@ -30,6 +31,7 @@ export function nodeJson(vm: Vm): Node {
     secrets: vm.grant === 'all' ? 'all' : [...vm.grant],
     credentials: launched === undefined ? [] : credentialsJson(launched),
     attached: vm.kind === 'attached',
+    ...(live?.agentVersion === undefined ? {} : { agent_version: live.agentVersion }),
     ...(launched?.userdata.state === 'done' ? { userdata_exit_code: launched.userdata.exitCode } : {}),
     ...(vm.reason === undefined ? {} : { error: vm.reason }),
     ...(console.length === 0 ? {} : { console: console.join('\n') }),

@@ -21,6 +21,13 @@ export function attachNodeRoutes(attach: Attach, groups: readonly HostGroup[], p
       `the configuration has ${groups.map((known) => known.name).join(', ') || 'none'}`);
   };
 
+  const jsonOf = (vm: Vm): Node => nodeJson(vm, live.get(vm.hostname)?.summary());
+  /** Consoles are for admins. */
+  const shownTo = ({ env: { caller } }: ApiContext) => (vm: Vm): Node => {
+    const { console, ...node } = jsonOf(vm);
+    return caller.role === 'admin' && console !== undefined ? { ...node, console } : node;
+  };
+
   const remove = async (vm: Vm, { env: { caller } }: ApiContext) => {
     await vms.delete(vm.hostname);
     await audit.deleted(caller.actor, vm.hostname);
@@ -45,7 +52,7 @@ export function attachNodeRoutes(attach: Attach, groups: readonly HostGroup[], p
     if (query.wait !== undefined) {
       await waitUntilReady(parts, context.env.caller.actor, hostname, { goal: query.wait, timeoutMs: query.timeout ?? DEFAULT_WAIT_MS });
     }
-    return nodeJson(vmNamed(vms, hostname));
+    return jsonOf(vmNamed(vms, hostname));
   });
 
   attach(routes.attachNode, async ({ body: { hostname, vsock, secrets, tags }, context }) => {
@@ -60,7 +67,7 @@ export function attachNodeRoutes(attach: Attach, groups: readonly HostGroup[], p
         await vms.delete(hostname);
         throw error;
       }
-      return nodeJson(vm);
+      return jsonOf(vm);
     });
   });
 
@@ -80,12 +87,6 @@ export function vmNamed(vms: LaunchParts['vms'], hostname: string): Vm {
   if (vm === undefined) throw fail('vm_not_found', `there is no vm ${JSON.stringify(hostname.slice(0, 64))}`, 'slicer vm list');
   return vm;
 }
-
-/** Consoles are for admins. */
-const shownTo = ({ env: { caller } }: ApiContext) => (vm: Vm): Node => {
-  const { console, ...node } = nodeJson(vm);
-  return caller.role === 'admin' && console !== undefined ? { ...node, console } : node;
-};
 
 const isOfGroup = (vm: Vm, group: string): boolean => vm.kind === 'launched' && vm.group === group;
 

@@ -59,6 +59,8 @@ export interface LiveStatus {
 export interface LiveSummary extends Pick<LiveStatus, 'connected' | 'synced'> {
   /** Whether the guest holds the newest of all that it should. */
   readonly isCurrent: boolean;
+  /** The release of the agent, once it has a session; undefined where it tells none. */
+  readonly agentVersion: string | undefined;
 }
 
 export interface LiveVm {

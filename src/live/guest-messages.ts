@@ -39,6 +39,7 @@ export const userdataResult: z.ZodType<UserdataResult> = z.object({
 export const challengeAnswer: z.ZodType<ChallengeAnswer> = z.object({
   nonce: z.string().regex(HEX_32_BYTES),
   proof: z.string().regex(HEX_32_BYTES),
+  agent_version: line(VERSION_MAX_LENGTH).optional(),
 });
 
 export const health: z.ZodType<Health> = z.object({

@@ -10,20 +10,22 @@ import { hmacSha256 } from './hmac.ts';
 
 /**
  * Makes a session with the agent. `token` is the boot token, empty where there is none. `activate` is
- * called with the new session key before the agent can have it, since the agent may use it at once.
+ * called with the new session key before the agent can have it, since the agent may use it at once, and with the
+ * agent's version where it tells one.
  * Resolves whether the agent wanted a session. Throws agent_unreachable, agent_protocol.
  */
 export async function offerSession(
   agent: AgentConnection,
   token: string,
   randomHex: () => string,
-  activate: (key: string) => void,
+  activate: (key: string, agentVersion: string | undefined) => void,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const nonces = await challenge(agent, 'session', token, randomHex, signal);
-  if (nonces === 'refused') return false;
+  const proven = await challenge(agent, 'session', token, randomHex, signal);
+  if (proven === 'refused') return false;
+  const { nonces, agentVersion } = proven;
   const share = randomHex();
-  activate(sessionKey(hmacSha256, token, share, nonces));
+  activate(sessionKey(hmacSha256, token, share, nonces), agentVersion);
   const body = { proof: hostProof(hmacSha256, token, 'session', nonces), share };
   const { status } = await agent.request({ method: 'PUT', target: '/v1/session', body, signal });
   if (status !== 204) throw agentProtocol(`it answered the offer of a session with ${status}`);
@@ -37,9 +39,9 @@ export async function authorizeCall(
   randomHex: () => string,
   signal: AbortSignal,
 ): Promise<string> {
-  const nonces = await challenge(agent, 'call', key, randomHex, signal);
-  if (nonces === 'refused') throw fail('agent_not_ready', 'the agent in the guest has no session yet', 'try again in a second');
-  return `${PROOF_SCHEME} ${hostProof(hmacSha256, key, 'call', nonces)}`;
+  const proven = await challenge(agent, 'call', key, randomHex, signal);
+  if (proven === 'refused') throw fail('agent_not_ready', 'the agent in the guest has no session yet', 'try again in a second');
+  return `${PROOF_SCHEME} ${hostProof(hmacSha256, key, 'call', proven.nonces)}`;
 }
 
 async function challenge(
@@ -48,7 +50,7 @@ async function challenge(
   key: string,
   randomHex: () => string,
   signal: AbortSignal,
-): Promise<Nonces | 'refused'> {
+): Promise<{ readonly nonces: Nonces; readonly agentVersion: string | undefined } | 'refused'> {
   const host = randomHex();
   const { status, body } = await agent.request({
     method: 'POST', target: '/v1/challenge', body: { purpose, nonce: host }, signal,
@@ -60,5 +62,5 @@ async function challenge(
   if (!equalInConstantTime(answer.proof, guestProof(hmacSha256, key, purpose, nonces))) {
     throw agentProtocol(purpose === 'session' && key !== '' ? 'it does not know the boot token' : 'its proof is wrong');
   }
-  return nonces;
+  return { nonces, agentVersion: answer.agent_version };
 }

@@ -132,6 +132,7 @@ class LiveVmServer implements LiveVm {
       connected: this.#session.key !== undefined && (this.#secrets.isPollHeld || polledLately),
       synced: this.#deliveries.synced,
       isCurrent: this.#deliveries.holds(this.#view.snapshot.counter, this.#view),
+      agentVersion: this.#session.agentVersion,
     };
   }
 

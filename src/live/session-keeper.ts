@@ -49,6 +49,7 @@ export class SessionKeeper {
   /** Ends what was under way when the guest is reset. */
   #untilReset = new AbortController();
   #key: string | undefined;
+  #agentVersion: string | undefined;
   #dialling: Promise<void> | undefined;
   /** A hello came while the guest was being dialled, maybe too late for that dial. */
   #again = false;
@@ -64,6 +65,11 @@ export class SessionKeeper {
 
   get key(): string | undefined {
     return this.#key;
+  }
+
+  /** Of the agent that has the session, or had it last; undefined where it tells none. */
+  get agentVersion(): string | undefined {
+    return this.#agentVersion;
   }
 
   /** The guest asks for a session. 0 when it is dialled now, else the milliseconds until it is. */
@@ -153,8 +159,9 @@ export class SessionKeeper {
     return this.#inTime([], async (signal) => {
       const connection = await AgentConnection.dial(this.#sockets, signal);
       try {
-        return await offerSession(connection, token, randomHex, (key) => {
+        return await offerSession(connection, token, randomHex, (key, agentVersion) => {
           this.#key = key;
+          this.#agentVersion = agentVersion;
           onSession();
         }, signal);
       } finally {

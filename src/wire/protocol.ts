@@ -75,6 +75,8 @@ export interface Challenge {
 export interface ChallengeAnswer {
   readonly nonce: string;
   readonly proof: string;
+  /** The agent's release, in an answer for a session; for people alone. May be left out. */
+  readonly agent_version?: string | undefined;
 }
 
 export interface SessionOffer {

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { Agent, request } from 'node:http';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { VERSION } from '../../src/api/version.ts';
 import { HOST_PORT } from '../../src/wire/ports.ts';
 import { name, rootOnly, startGuest, value } from './guest-fixture.ts';
 
@@ -38,4 +39,11 @@ test('somebody who floods the host with hellos can\'t keep the agent from its se
   await flood;
   agent.destroy();
   assert.equal(readFileSync(join(guest.directory, 'a'), 'utf8'), 'value 19');
+});
+
+test('the host knows which release the agent is', async (context) => {
+  const guest = await startGuest(context);
+  assert.equal(guest.vm.summary().agentVersion, undefined);
+  await guest.run();
+  assert.equal(guest.vm.summary().agentVersion, VERSION);
 });

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, beforeEach, test } from 'node:test';
+import { VERSION } from '../../src/api/version.ts';
 import { createApiServer, node } from '../client/api-server.ts';
 import { workspace } from './transcript.ts';
 
@@ -185,6 +186,12 @@ test('a VM that failed is shown as such, with its last console lines, escaped', 
     'db        -   Running  (attached)  -     -     none     \\u{202e}  2025-12-08T11:12:00.000Z', '',
   ].join('\n'));
   assert.equal(stderr, 'slicer: warning: vm web-1 failed: qemu ended with code 1\n  web-1: panic\n  web-1: \\x1b[31mred\n');
+});
+
+test('an agent of another release is named, and one of this release is not', async () => {
+  api.nodes.set('web-1', node('web-1', { agent_version: '0.0.1\u001b[31m' }));
+  api.nodes.set('web-2', node('web-2', { agent_version: VERSION }));
+  assert.equal((await run('slicer vm list')).stderr, `vm web-1 has the agent of slicer 0.0.1\\x1b[31m; this is ${VERSION}\n`);
 });
 
 test('logs escape what would steer a terminal, unless --raw', async () => {

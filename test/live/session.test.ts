@@ -196,3 +196,13 @@ test('after a reset of the guest nothing is sent to it and nothing of it is clos
   assert.equal(agent.held.get('api-key')?.bytes.toString(), 'two');
   stranger.destroy();
 });
+
+test('what an agent calls its release is bounded and cleaned, and one that tells none is served', async (t) => {
+  const { agent, vm } = await bench(t);
+  await agent.establish();
+  assert.equal(vm.summary().agentVersion, undefined);
+  agent.tamper = (answer) => ({ ...answer, agent_version: `\u001b[2J${'9'.repeat(100)}`, later: ['unknown'] });
+  await agent.establish();
+  const told = vm.summary().agentVersion ?? '';
+  assert.ok(told.length <= 64 && told.includes('999') && !told.includes('\u001b'), told);
+});

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import type { Node } from '../../api/nodes.ts';
+import { VERSION } from '../../api/version.ts';
 import { addConnectionOptions, clientFor } from '../connection.ts';
 import type { Context } from '../context.ts';
 import { printJson, printTable, say, warn } from '../output.ts';
@@ -12,7 +13,8 @@ interface Flags {
 }
 
 const EXAMPLES = `
-A VM that failed is named on stderr with its last console lines.
+A VM that failed is named on stderr with its last console lines, and so is one whose agent is of
+another release: it booted with it, and is served all the same.
 
 Examples:
   $ slicer vm list
@@ -39,7 +41,12 @@ export function configure(command: Command, context: Context): void {
         ['HOSTNAME', 'IP', 'STATUS', 'GROUP', 'CPUS', 'RAM', 'SECRETS', 'TAGS', 'CREATED'].map((title) => ({ title })),
         nodes.map(rowOf),
       );
-      for (const node of nodes) if (node.status === 'Failed') sayFailure(context, node);
+      for (const node of nodes) {
+        if (node.status === 'Failed') sayFailure(context, node);
+        else if (node.agent_version !== undefined && node.agent_version !== VERSION) {
+          say(context, `vm ${node.hostname} has the agent of slicer ${node.agent_version}; this is ${VERSION}`);
+        }
+      }
     });
 }
 
