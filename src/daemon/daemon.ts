@@ -17,6 +17,7 @@ import { startGroupVms } from './group-vms.ts';
 import { attachHostRoutes } from './host-routes.ts';
 import { InventoryVms, isOfInventory, type DaemonInventory } from './inventory-vms.ts';
 import { openListeners, type Listeners } from './listeners.ts';
+import { LATE_CONSOLE } from './late-console.ts';
 import { LiveVms } from './live-vms.ts';
 import { takeLock } from './lock.ts';
 import type { Log } from './log.ts';
@@ -107,7 +108,7 @@ export async function startDaemon(config: Config, options: DaemonOptions): Promi
     await live.adopt();
 
     const router = createRouter(log, () => closing.signal.aborted, (...refusal) => audit.refused(...refusal));
-    const parts = { store, vms, live, machine, audit };
+    const parts = { store, vms, live, machine, audit, lateConsole: join(directory, LATE_CONSOLE) };
     attachHostRoutes(router);
     attachSecretRoutes(router.attach, store, live, audit);
     attachNodeRoutes(router.attach, config.hostGroups, parts);

@@ -9,6 +9,7 @@ import type { Store } from '../store/store.ts';
 import type { LaunchedVm, Vms } from '../vm/contract.ts';
 import { bootOf, planLaunch, type LaunchWish } from './launch-plan.ts';
 import type { Auditor } from './auditor.ts';
+import { keepLateConsole } from './late-console.ts';
 import type { LiveVms } from './live-vms.ts';
 import { GUEST_ARCH, type Machine } from './machine.ts';
 
@@ -18,6 +19,8 @@ export interface LaunchParts {
   readonly live: LiveVms;
   readonly machine: Machine;
   readonly audit: Auditor;
+  /** Where the console of the last VM that was not ready in time is kept. */
+  readonly lateConsole: string;
 }
 
 export interface Wait {
@@ -74,11 +77,11 @@ export async function waitUntilReady(parts: LaunchParts, actor: string, hostname
   } catch (error) {
     // The channel ends with the VM, and may tell of it first.
     if (ended.signal.aborted) throw ended.signal.reason;
-    if (error instanceof SlicerError && error.code === 'wait_timeout') {
-      await vms.delete(hostname);
-      await audit.deleted(actor, hostname, error.code);
-    }
-    throw error;
+    if (!(error instanceof SlicerError) || error.code !== 'wait_timeout') throw error;
+    const isKept = await keepLateConsole(vms, hostname, parts.lateConsole);
+    await vms.delete(hostname);
+    await audit.deleted(actor, hostname, error.code);
+    throw isKept ? fail('wait_timeout', error.message, `see what its console said: ${parts.lateConsole}`) : error;
   } finally {
     stop();
   }

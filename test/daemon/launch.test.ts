@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { HostGroup } from '../../src/config/config.ts';
@@ -251,6 +251,8 @@ test('a VM that is not ready in time is deleted, and the answer says what it lac
   assert.deepEqual([status, body.code], [408, 'wait_timeout']);
   assert.match(body.error, /its agent has not connected/);
   assert.deepEqual((await api('GET', '/nodes')).body, []);
+  const [, kept] = /^see what its console said: (.+\/late-launch\.log)$/.exec(body.hint) as unknown as [string, string];
+  assert.equal(readFileSync(kept, 'utf8'), 'console of web-1\n');
 });
 
 test('a VM that ends while it is waited for fails the launch, and stays to be looked at', async (t) => {
