@@ -1,6 +1,8 @@
 // The commands that no guest needs to get its secrets: putting the agent into a system, the small processes
 // that a VM needs on the host beside its VMM, and what tells how to use all of them.
 import { GUEST_CID_MAX, GUEST_CID_MIN } from '../src/wire/ports.ts';
+import * as sys from 'sys';
+import { serveCommands } from './commands.ts';
 import { parseCommandLine, pathOption, type CommandLine } from './command-line.ts';
 import { keepConsoleLog } from './console-log.ts';
 import { Fault } from './fault.ts';
@@ -8,6 +10,7 @@ import { sendHttpRequest } from './http-request.ts';
 import { install, uninstall } from './install.ts';
 import { exitAfter, print } from './outcome.ts';
 import { relayVsock } from './relay.ts';
+import { inheritedUnixListener } from './service-manager.ts';
 import { DEFAULT_CREDSTORE, DEFAULT_DIRECTORY } from './secrets-directory.ts';
 import { AGENT_VERSION } from './version.ts';
 
@@ -21,6 +24,7 @@ usage:
   slicer-agent userdata           let userdata run that \`run --hold-userdata\` holds back, and wait for its end
   slicer-agent install            make the agent part of this system's boot, under the init system that it finds
   slicer-agent uninstall          take out what install put in
+  slicer-agent commands --commands PATH   starts programs for slicer-agent run, where that is in a sandbox and they are not to be
   slicer-agent version
 
 options:
@@ -29,6 +33,7 @@ options:
   --socket PATH    a Unix socket in the place of the VM's VSOCK device: the host's per-VM socket PATH
   --json           for secrets sync, secrets list and status
   --hold-userdata  for run: userdata waits for slicer-agent userdata
+  --commands PATH  for run: commands and userdata are started by slicer-agent commands, which listens at PATH
   --root DIR       for install and uninstall: the system whose root is DIR
   --init INIT      for install and uninstall: systemd, openrc or inittab, whatever is there
 
@@ -38,10 +43,12 @@ On the host:
   slicer-agent vsock --cid N --port P --uds-path PATH [--guest-socket GUEST]
       the kernel's VSOCK as a Unix socket: the guest's connections to port P go to PATH_901, CONNECT Q on PATH to its port Q
       (GUEST: the Unix sockets GUEST_P and GUEST_Q in the place of VSOCK)
-  slicer-agent http-fds --socket PATH
-      sends the HTTP request on stdin, and with it the descriptors from 3 on; prints the response
+  slicer-agent http-fds --socket PATH --count N
+      sends the HTTP request on stdin, and with it the N descriptors from 3 on; prints the response
 `;
 
+/** What one message takes here; the kernel takes 253 (unix(7)). */
+const DESCRIPTORS_MAX = 64;
 /** Ports that only root can bind. */
 const RESERVED_PORT_MAX = 1023;
 
@@ -49,11 +56,12 @@ async function main(args: readonly string[]): Promise<void> {
   const line = parseCommandLine(args);
   if (line.switches.has('--help')) return print(HELP);
   switch (line.words.join(' ')) {
+    case 'commands': return serveCommands(inheritedUnixListener() ?? sys.unixListen(required(line, '--commands')));
     case 'install': return install(rootOf(line), line.options.get('--init'), print);
     case 'uninstall': return uninstall(rootOf(line), line.options.get('--init'), print);
     case 'console': return consoleLog(line);
     case 'vsock': return relay(line);
-    case 'http-fds': return sendHttpRequest(required(line, '--socket'));
+    case 'http-fds': return sendHttpRequest(required(line, '--socket'), numberOption(line, '--count', 0, DESCRIPTORS_MAX));
     default: throw new Fault('usage', line.words.length === 0 ? 'a command is missing' : `unknown command ${line.words.join(' ')}`);
   }
 }

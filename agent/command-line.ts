@@ -10,7 +10,7 @@ export interface CommandLine {
 
 const OPTIONS = [
   '--dir', '--credstore', '--socket', '--root', '--init',
-  '--file', '--max-bytes', '--diagnostics-fd', '--cid', '--port', '--uds-path', '--guest-socket',
+  '--file', '--max-bytes', '--diagnostics-fd', '--cid', '--port', '--uds-path', '--guest-socket', '--count', '--commands',
 ];
 const SWITCHES: Readonly<Record<string, string>> = {
   '-v': '--verbose', '--verbose': '--verbose', '--json': '--json', '--hold-userdata': '--hold-userdata', '-h': '--help', '--help': '--help',

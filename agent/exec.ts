@@ -2,13 +2,12 @@
 // gets a session of its own; when the connection ends before the command does, the whole session's
 // process group gets SIGHUP, as from a terminal that went away.
 import * as os from 'os';
-import * as sys from 'sys';
 import { encodeFrame, FRAME, FRAME_MAX_BYTES, FrameReader, type Frame, type FrameType } from '../src/wire/exec-frames.ts';
 import type { ExecRequest } from '../src/wire/protocol.ts';
 import { accountOf, SEARCH_PATH } from './accounts.ts';
-import { onceExited } from './children.ts';
 import { Connection } from './connection.ts';
-import { toFault } from './fault.ts';
+import type { Fault } from './fault.ts';
+import type { Program, StartProgram } from './program.ts';
 import { utf8Bytes } from './text.ts';
 
 const SIGHUP = 1;
@@ -31,24 +30,9 @@ export interface ExecHandlers {
   readonly onGone: () => void;
 }
 
-export function serveExec(request: ExecRequest, host: Connection): ExecHandlers {
+export function serveExec(request: ExecRequest, host: Connection, start: StartProgram): ExecHandlers {
   const send = (type: FrameType, payload: Uint8Array): void => host.write(encodeFrame(type, payload));
-  let command: Command;
-  try {
-    command = new Command(request, host, send);
-  } catch (error) {
-    const { code, message } = toFault(error);
-    const { pid } = error as { pid?: number };
-    if (pid === undefined) {
-      send(FRAME.failed, utf8Bytes(message));
-    } else {
-      // As a shell, which starts a process and finds in it that there is no such program.
-      send(FRAME.started, utf8Bytes(String(pid)));
-      send(FRAME.stderr, utf8Bytes(`slicer-agent: ${message}\n`));
-      send(FRAME.exit, utf8Bytes(String(code === 'ENOENT' ? NOT_FOUND : NOT_EXECUTABLE)));
-    }
-    return { onData: () => undefined, onDrain: () => undefined, onGone: () => undefined };
-  }
+  const command = new Command(request, host, send, start);
   const frames = new FrameReader((frame) => command.take(frame));
   return { onData: (chunk) => frames.push(chunk), onDrain: () => command.resume(), onGone: () => command.hangUp() };
 }
@@ -72,38 +56,63 @@ function environment(request: ExecRequest): { env: string[]; gid: number; groups
 }
 
 class Command {
-  readonly #pid: number;
   readonly #host: Connection;
-  readonly #input: Connection | undefined;
-  readonly #outputs: Connection[];
+  #pid: number | undefined;
+  /** What the host sent before the command had started. */
+  #early: Frame[] = [];
+  #isGone = false;
+  #input: Connection | undefined;
+  #outputs: Connection[] = [];
   #status: number | undefined;
   #exited = false;
   #linger: object | undefined;
 
-  constructor(request: ExecRequest, host: Connection, send: (type: FrameType, payload: Uint8Array) => void) {
+  constructor(request: ExecRequest, host: Connection, send: (type: FrameType, payload: Uint8Array) => void, start: StartProgram) {
     const { env, gid, groups } = environment(request);
-    const [pid, input, output, error] = sys.spawn(
-      request.argv, env, request.cwd ?? '/', request.uid, gid, groups, request.stdin,
-    );
-    this.#pid = pid;
     this.#host = host;
+    start({ argv: request.argv, env, cwd: request.cwd ?? '/', uid: request.uid, gid, groups, stdin: request.stdin }, {
+      onStarted: (program) => this.#started(program, send),
+      onFailed: (fault, pid) => this.#failed(fault, pid, send),
+    });
+    // Until it has started there is nothing to do with what the host sends.
+    if (this.#pid === undefined && this.#status === undefined) host.pause();
+  }
+
+  #started({ pid, streams: [input, output, error], onceExited }: Program, send: (type: FrameType, payload: Uint8Array) => void): void {
+    this.#pid = pid;
     send(FRAME.started, utf8Bytes(String(pid)));
     this.#outputs = [this.#forward(output, FRAME.stdout, send), this.#forward(error, FRAME.stderr, send)];
     // The command may close its stdin early: that is no fault.
     this.#input = input < 0 ? undefined : new Connection(input, false, {
       onData: () => undefined,
-      onDrain: () => host.resume(),
-      onClose: () => host.resume(),
+      onDrain: () => this.#host.resume(),
+      onClose: () => this.#host.resume(),
     });
     this.#input?.pause();
-    onceExited(pid, (status) => {
+    onceExited((status) => {
       this.#status = status;
       this.#finish(send);
     });
+    this.#host.resume();
+    for (const frame of this.#early.splice(0)) this.take(frame);
+    if (this.#isGone) this.hangUp();
+  }
+
+  #failed({ code, message }: Fault, pid: number | undefined, send: (type: FrameType, payload: Uint8Array) => void): void {
+    this.#status = code === 'ENOENT' ? NOT_FOUND : NOT_EXECUTABLE;
+    this.#early = [];
+    this.#host.resume();
+    if (pid === undefined) return send(FRAME.failed, utf8Bytes(message));
+    // As a shell, which starts a process and finds in it that there is no such program.
+    send(FRAME.started, utf8Bytes(String(pid)));
+    send(FRAME.stderr, utf8Bytes(`slicer-agent: ${message}\n`));
+    send(FRAME.exit, utf8Bytes(String(this.#status)));
   }
 
   take(frame: Frame): void {
-    if (frame.type === FRAME.stdin) {
+    if (this.#pid === undefined) {
+      if (this.#status === undefined) this.#early.push({ ...frame, payload: frame.payload.slice() });
+    } else if (frame.type === FRAME.stdin) {
       this.#input?.write(frame.payload);
       if ((this.#input?.backlog ?? 0) > BACKLOG_MAX_BYTES) this.#host.pause();
     } else if (frame.type === FRAME.stdinEnd) {
@@ -119,8 +128,9 @@ class Command {
 
   /** The outputs are read on, into nothing, so that a command that says goodbye does not die of SIGPIPE first. */
   hangUp(): void {
+    this.#isGone = true;
     if (this.#linger !== undefined) os.clearTimeout(this.#linger);
-    if (this.#status === undefined) os.kill(-this.#pid, SIGHUP);
+    if (this.#status === undefined && this.#pid !== undefined) os.kill(-this.#pid, SIGHUP);
     this.#input?.close();
     for (const output of this.#outputs) output.resume();
   }

@@ -12,6 +12,7 @@ import { log } from './log.ts';
 import { titleOf } from './outcome.ts';
 import { Places } from './places.ts';
 import { notifyManager } from './service-manager.ts';
+import type { StartProgram } from './program.ts';
 import { Session } from './session.ts';
 import { Sync, type SyncResult } from './sync.ts';
 import { findBootToken } from './system-credential.ts';
@@ -32,10 +33,13 @@ export interface GuestOptions {
   readonly credstorePath: string;
   /** Whether userdata waits until somebody asks for it over the control socket. */
   readonly holdUserdata: boolean;
+  /** How commands and userdata are started. */
+  readonly start: StartProgram;
 }
 
 export class Guest {
   readonly #transport: Transport;
+  readonly #start: StartProgram;
   readonly #places: Places;
   readonly #session = new Session(findBootToken());
   readonly #sync: Sync;
@@ -54,8 +58,9 @@ export class Guest {
   /** What the service manager was told last. */
   #told: string | undefined;
 
-  constructor({ transport, secretsPath, credstorePath, holdUserdata }: GuestOptions) {
+  constructor({ transport, secretsPath, credstorePath, holdUserdata, start }: GuestOptions) {
     this.#transport = transport;
+    this.#start = start;
     this.#places = new Places(secretsPath, credstorePath);
     this.#sync = new Sync(this.#places, this.#session);
     if (!holdUserdata) this.#mayRunUserdata.open();
@@ -117,6 +122,7 @@ export class Guest {
       transport: this.#transport,
       session: this.#session,
       health: () => this.#health(),
+      start: this.#start,
       onFault: (fault) => log(`a connection to the agent: ${fault.message}`),
     });
   }
@@ -190,7 +196,7 @@ export class Guest {
 
   async #userdata(): Promise<void> {
     await this.#mayRunUserdata.opened;
-    this.#userdataRan = await runUserdata((request) => this.#askUntilAnswered(request), this.#places.secrets.directory);
+    this.#userdataRan = await runUserdata((request) => this.#askUntilAnswered(request), this.#places.secrets.directory, this.#start);
     this.#userdataEnded.open();
   }
 

@@ -10,6 +10,7 @@ import { AGENT_PORT } from '../src/wire/ports.ts';
 import { Connection } from './connection.ts';
 import { serveExec } from './exec.ts';
 import { Fault } from './fault.ts';
+import type { StartProgram } from './program.ts';
 import type { Session } from './session.ts';
 import { joinedBytes, jsonBytes, utf8Bytes, utf8Text } from './text.ts';
 import type { Transport } from './transport.ts';
@@ -23,6 +24,7 @@ export interface HostCallOptions {
   readonly transport: Transport;
   readonly session: Session;
   readonly health: () => Health;
+  readonly start: StartProgram;
   readonly onFault: (fault: Fault) => void;
 }
 
@@ -121,7 +123,7 @@ class HostCall {
     if (route === 'GET /v1/health') return this.#respond('200 OK', this.#options.health());
     if (route !== 'POST /v1/exec') return this.#respond('404 Not Found');
     this.#connection.write(utf8Bytes(encodeHead('HTTP/1.1 101 Switching Protocols', { Upgrade: 'slicer-exec' })));
-    const exec = serveExec(JSON.parse(body) as ExecRequest, this.#connection);
+    const exec = serveExec(JSON.parse(body) as ExecRequest, this.#connection, this.#options.start);
     this.#onExecDrain = exec.onDrain;
     this.#onGone = exec.onGone;
     reader.switchTo(exec.onData);

@@ -13,7 +13,7 @@ const TIMEOUT_MS = 30_000;
 const FIRST_DESCRIPTOR = 3;
 
 /** Resolves when the response is printed. Throws a `Fault`; nothing is printed of half a response. */
-export function sendHttpRequest(socketPath: string): Promise<void> {
+export function sendHttpRequest(socketPath: string, count: number): Promise<void> {
   const request = readRequest();
   return new Promise((resolve, reject) => {
     const received: Uint8Array[] = [];
@@ -44,7 +44,9 @@ export function sendHttpRequest(socketPath: string): Promise<void> {
         resolve();
       },
     });
-    const sent = sys.sendDescriptors(fd, request, FIRST_DESCRIPTOR);
+    const descriptors = Array.from({ length: count }, (_, index) => FIRST_DESCRIPTOR + index);
+    const sent = sys.sendDescriptors(fd, request, descriptors);
+    if (sent < 0) throw new Fault('EAGAIN', `${socketPath} takes no request`);
     connection.write(request.subarray(sent));
   });
 }

@@ -28,7 +28,7 @@ export function install(root: string, asked: string | undefined, print: Print): 
   }
   if (init === 'inittab') print(`${changeInittab(root, withLine)} ${root}${INITTAB}\n`);
   if (isRunning(root, init)) tell(init, init === 'systemd'
-    ? [['systemctl', 'daemon-reload'], ['systemctl', 'start', 'slicer-agent.socket'], ['systemctl', 'restart', '--no-block', 'slicer-agent.service']]
+    ? [['systemctl', 'daemon-reload'], ['systemctl', 'start', 'slicer-agent.socket', 'slicer-commands.socket'], ['systemctl', 'try-restart', 'slicer-commands.service'], ['systemctl', 'restart', '--no-block', 'slicer-agent.service']]
     : [['rc-service', 'slicer-agent', 'restart']]);
   else print(`${root === '' && init === 'inittab' ? 'to have init read it: kill -HUP 1' : 'it starts with the next boot'}\n`);
 }
@@ -40,7 +40,7 @@ export function uninstall(root: string, asked: string | undefined, print: Print)
   requireInside(root, UNITS[init]);
   const running = isRunning(root, init) && UNITS[init].files.some(({ path }) => exists(path));
   if (running) tell(init, init === 'systemd'
-    ? [['systemctl', 'stop', 'slicer-agent.socket', 'slicer-agent.service', 'slicer-userdata.service']]
+    ? [['systemctl', 'stop', 'slicer-agent.socket', 'slicer-agent.service', 'slicer-userdata.service', 'slicer-commands.socket', 'slicer-commands.service']]
     : [['rc-service', 'slicer-agent', 'stop']]);
   for (const { path, target } of UNITS[init].links) {
     if (os.readlink(`${root}${path}`)[0] === target) remove(`${root}${path}`, print);

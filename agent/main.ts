@@ -8,6 +8,7 @@ import { askRunningAgent, type AgentStatus } from './control.ts';
 import { Fault } from './fault.ts';
 import { Guest } from './guest.ts';
 import { exitAfter, print, titleOf } from './outcome.ts';
+import { startHere, startThrough } from './program.ts';
 import { DEFAULT_CREDSTORE, DEFAULT_DIRECTORY } from './secrets-directory.ts';
 import type { SyncResult } from './sync.ts';
 import { unixTransport, vsockTransport, type Transport } from './transport.ts';
@@ -34,11 +35,13 @@ function auxiliary(): Promise<never> {
 }
 
 function guestOf(line: CommandLine): Guest {
+  const commands = pathOption(line, '--commands');
   return new Guest({
     transport: transportOf(line),
     secretsPath: directoryOf(line),
     credstorePath: pathOption(line, '--credstore') ?? DEFAULT_CREDSTORE,
     holdUserdata: line.switches.has('--hold-userdata'),
+    start: commands === undefined ? startHere : startThrough(commands),
   });
 }
 

@@ -15,5 +15,8 @@ export interface RelayOptions {
 /** Until the process ends. Throws where it can't listen; once it listens at `udsPath`, it does for the guest too. */
 export function relayVsock({ cid, port, udsPath, guestSocket }: RelayOptions): never {
   const guestListener = guestSocket === undefined ? sys.vsockListen(port) : sys.unixListen(`${guestSocket}_${port}`);
-  return sys.relay(guestListener, sys.unixListen(udsPath), cid, udsPath, HOST_PORT, guestSocket);
+  const hostListener = sys.unixListen(udsPath);
+  // One was needed for the port, which is a reserved one.
+  sys.dropCapabilities();
+  return sys.relay(guestListener, hostListener, cid, udsPath, HOST_PORT, guestSocket);
 }

@@ -23,12 +23,24 @@ export function notifyManager(ready: boolean, status: string): void {
  * restarts; undefined where the agent has to listen by itself. Throws for any other descriptor.
  */
 export function inheritedListener(): number | undefined {
-  if (std.getenv('LISTEN_PID') !== String(sys.processId())) return undefined;
-  const count = std.getenv('LISTEN_FDS');
-  if (count === undefined || count === '0') return undefined;
-  if (count !== '1') throw new Fault('usage', `expected one socket from the service manager, got ${count}`);
+  if (!hasInherited()) return undefined;
   if (sys.adoptListener(FIRST_DESCRIPTOR) !== AGENT_PORT) {
     throw new Fault('usage', `expected a listener on VSOCK port ${AGENT_PORT} from the service manager, got another socket`);
   }
   return FIRST_DESCRIPTOR;
+}
+
+/** The same for a Unix socket. */
+export function inheritedUnixListener(): number | undefined {
+  if (!hasInherited()) return undefined;
+  if (sys.adoptListener(FIRST_DESCRIPTOR) === -1) return FIRST_DESCRIPTOR;
+  throw new Fault('usage', 'expected a Unix socket from the service manager, got another one');
+}
+
+function hasInherited(): boolean {
+  if (std.getenv('LISTEN_PID') !== String(sys.processId())) return false;
+  const count = std.getenv('LISTEN_FDS');
+  if (count === undefined || count === '0') return false;
+  if (count !== '1') throw new Fault('usage', `expected one socket from the service manager, got ${count}`);
+  return true;
 }

@@ -32,6 +32,7 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+#include <linux/capability.h>
 #include <linux/vm_sockets.h>
 #include "quickjs-libc.h"
 
@@ -338,21 +339,36 @@ FUNCTION(notify_manager) {
 }
 
 /*
- * sendDescriptors(fd, bytes, first): bytes to a connected Unix socket, and with them every descriptor from
- * `first` up to the first that is not open (unix(7), SCM_RIGHTS). How many bytes were taken.
+ * sendDescriptors(fd, bytes, descriptors): bytes to a connected Unix socket, and with them descriptors, at most 64
+ * (unix(7), SCM_RIGHTS). How many bytes were taken; -1 when it would block, and then of neither.
  */
+enum { DESCRIPTORS_MAX = 64 };
+union descriptors { struct cmsghdr header; uint8_t space[CMSG_SPACE(DESCRIPTORS_MAX * sizeof(int))]; };
+
+/* The numbers of a list, at most `most`; how many, or -1 with an exception pending. */
+static int int_list(JSContext *ctx, JSValueConst list, int *numbers, int most) {
+    int64_t count = 0;
+    JSValue length = JS_GetPropertyStr(ctx, list, "length");
+    JS_ToInt64(ctx, &count, length);
+    if (count > most) return JS_ThrowRangeError(ctx, "expected at most %d descriptors", most), -1;
+    for (int i = 0; i < count; i++) {
+        JSValue number = JS_GetPropertyUint32(ctx, list, i);
+        numbers[i] = int_argument(ctx, number);
+        JS_FreeValue(ctx, number);
+    }
+    return (int)count;
+}
+
 FUNCTION(send_descriptors) {
-    enum { MOST = 64 };
     size_t length;
-    int fd = int_argument(ctx, argv[0]), first = int_argument(ctx, argv[2]), count = 0;
+    int fd = int_argument(ctx, argv[0]), list[DESCRIPTORS_MAX], count = int_list(ctx, argv[2], list, DESCRIPTORS_MAX);
     uint8_t *data = bytes_argument(ctx, argv[1], &length);
-    if (!data) return JS_EXCEPTION;
-    union { struct cmsghdr header; uint8_t space[CMSG_SPACE(MOST * sizeof(int))]; } control = { 0 };
+    if (!data || count < 0) return JS_EXCEPTION;
+    union descriptors control = { 0 };
     struct iovec part = { data, length };
     struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
-    for (; count < MOST && first + count != fd && fcntl(first + count, F_GETFD) >= 0; count++)
-        memcpy(CMSG_DATA(&control.header) + count * sizeof(int), &(int){ first + count }, sizeof(int));
     if (count > 0) {
+        memcpy(CMSG_DATA(&control.header), list, count * sizeof(int));
         control.header.cmsg_len = CMSG_LEN(count * sizeof(int));
         control.header.cmsg_level = SOL_SOCKET;
         control.header.cmsg_type = SCM_RIGHTS;
@@ -360,8 +376,33 @@ FUNCTION(send_descriptors) {
         message.msg_controllen = CMSG_SPACE(count * sizeof(int));
     }
     ssize_t sent = sendmsg(fd, &message, MSG_NOSIGNAL);
+    if (sent < 0 && (errno == EAGAIN || errno == EINTR)) return JS_NewInt32(ctx, -1);
     CHECK("send descriptors", sent);
     return JS_NewInt64(ctx, sent);
+}
+
+/* receiveDescriptors(fd, bytes): [count of bytes, -1 when it would block; then the descriptors that came with them]. */
+FUNCTION(receive_descriptors) {
+    size_t length;
+    uint8_t *data = bytes_argument(ctx, argv[1], &length);
+    if (!data) return JS_EXCEPTION;
+    union descriptors control = { 0 };
+    struct iovec part = { data, length };
+    struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control };
+    ssize_t count = recvmsg(int_argument(ctx, argv[0]), &message, MSG_CMSG_CLOEXEC);
+    if (count < 0 && errno != EAGAIN && errno != EINTR) return throw_errno(ctx, "receive descriptors", errno);
+    JSValue result = JS_NewArray(ctx);
+    JS_SetPropertyUint32(ctx, result, 0, JS_NewInt64(ctx, count));
+    uint32_t at = 1;
+    for (struct cmsghdr *each = count < 0 ? NULL : CMSG_FIRSTHDR(&message); each; each = CMSG_NXTHDR(&message, each)) {
+        if (each->cmsg_level != SOL_SOCKET || each->cmsg_type != SCM_RIGHTS) continue;
+        for (size_t i = 0; i < (each->cmsg_len - CMSG_LEN(0)) / sizeof(int); i++) {
+            int fd;
+            memcpy(&fd, CMSG_DATA(each) + i * sizeof fd, sizeof fd);
+            JS_SetPropertyUint32(ctx, result, at++, JS_NewInt32(ctx, fd));
+        }
+    }
+    return result;
 }
 
 /* accept(fd): [descriptor, peer's CID (-1 for a Unix socket)], or null when nobody waits. */
@@ -616,6 +657,14 @@ FUNCTION(effective_uid) {
     return JS_NewInt64(ctx, geteuid());
 }
 
+/* dropCapabilities(): none is left that could be used, and none comes back by a program that this one becomes. */
+FUNCTION(drop_capabilities) {
+    struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+    struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { 0 };
+    CHECK("drop capabilities", syscall(SYS_capset, &header, none));
+    return JS_UNDEFINED;
+}
+
 FUNCTION(process_id) {
     return JS_NewInt32(ctx, getpid());
 }
@@ -678,15 +727,37 @@ static void become(const struct child *child, int pipes[3][2], int input, int re
     _exit(127);
 }
 
+static int make_pipes(int pipes[3][2], int input) {
+    return (input && pipe2(pipes[0], O_CLOEXEC) < 0) || pipe2(pipes[1], O_CLOEXEC) < 0 || pipe2(pipes[2], O_CLOEXEC) < 0 ? -1 : 0;
+}
+
+/* pipes(stdin): [stdin or -1, stdout, stderr] for a program, and the other end of each, for who starts it. */
+FUNCTION(program_pipes) {
+    int pipes[3][2] = { { -1, -1 }, { -1, -1 }, { -1, -1 } };
+    if (make_pipes(pipes, JS_ToBool(ctx, argv[0])) < 0) {
+        int error = errno;
+        for (int i = 0; i < 6; i++) if (pipes[i / 2][i % 2] >= 0) close(pipes[i / 2][i % 2]);
+        return throw_errno(ctx, "pipes for a program", error);
+    }
+    JSValue result = JS_NewArray(ctx);
+    for (int i = 0; i < 3; i++) {
+        int end = pipes[i][i == 0];
+        if (end >= 0) fcntl(end, F_SETFL, O_NONBLOCK);
+        JS_SetPropertyUint32(ctx, result, i, JS_NewInt32(ctx, pipes[i][i > 0]));
+        JS_SetPropertyUint32(ctx, result, 3 + i, JS_NewInt32(ctx, end));
+    }
+    return result;
+}
+
 /*
- * spawn(argv, env, cwd, uid, gid, groups, stdin): [pid, stdin or -1, stdout, stderr] of a program in a
- * session of its own. A program that can't be started throws, with the errno of the child's failed step,
+ * spawn(argv, env, cwd, uid, gid, groups, stdin, ends): [pid, stdin or -1, stdout, stderr] of a program in a
+ * session of its own; with `ends`, which are closed, those are its streams (stdin or -1), and only its pid is told. A program that can't be started throws, with the errno of the child's failed step,
  * and leaves no zombie; the error has the child's `pid` where all was ready and only the program was at fault.
  */
 FUNCTION(spawn_program) {
     struct child child = { 0 };
     struct failure failure = { 0, "start a program" };
-    int count, pipes[3][2] = { { -1, -1 }, { -1, -1 }, { -1, -1 } }, report[2] = { -1, -1 };
+    int given[3], count, pipes[3][2] = { { -1, -1 }, { -1, -1 }, { -1, -1 } }, report[2] = { -1, -1 };
     int input = JS_ToBool(ctx, argv[6]);
     child.arguments = string_list(ctx, argv[0], &count);
     child.environment = string_list(ctx, argv[1], &count);
@@ -699,9 +770,13 @@ FUNCTION(spawn_program) {
     child.groups = calloc(child.group_count + 1, sizeof *child.groups);
     for (int i = 0; i < child.group_count; i++) child.groups[i] = strtoul(groups[i], NULL, 10);
 
+    int is_given = argc > 7 && JS_IsArray(ctx, argv[7]) && int_list(ctx, argv[7], given, 3) == 3;
+    if (is_given) {
+        input = given[0] >= 0;
+        for (int i = 0; i < 3; i++) pipes[i][i > 0] = given[i];
+    }
     pid_t pid = -1;
-    if ((input && pipe2(pipes[0], O_CLOEXEC) < 0) || pipe2(pipes[1], O_CLOEXEC) < 0 || pipe2(pipes[2], O_CLOEXEC) < 0
-        || pipe2(report, O_CLOEXEC) < 0 || (pid = fork()) < 0)
+    if ((!is_given && make_pipes(pipes, input) < 0) || pipe2(report, O_CLOEXEC) < 0 || (pid = fork()) < 0)
         failure.error = errno;
     if (pid == 0) become(&child, pipes, input, report[1]);
     if (report[1] >= 0) close(report[1]);
@@ -977,6 +1052,7 @@ static const JSCFunctionListEntry FUNCTIONS[] = {
     JS_CFUNC_DEF("unixConnect", 1, unix_connect),
     JS_CFUNC_DEF("notify", 2, notify_manager),
     JS_CFUNC_DEF("sendDescriptors", 3, send_descriptors),
+    JS_CFUNC_DEF("receiveDescriptors", 2, receive_descriptors),
     JS_CFUNC_DEF("accept", 1, accept_peer),
     JS_CFUNC_DEF("connectResult", 1, connect_result),
     JS_CFUNC_DEF("read", 2, read_bytes),
@@ -998,8 +1074,10 @@ static const JSCFunctionListEntry FUNCTIONS[] = {
     JS_CFUNC_DEF("mountTmpfs", 1, mount_tmpfs),
     JS_CFUNC_DEF("watchDirectory", 1, watch_directory),
     JS_CFUNC_DEF("effectiveUid", 0, effective_uid),
+    JS_CFUNC_DEF("dropCapabilities", 0, drop_capabilities),
     JS_CFUNC_DEF("processId", 0, process_id),
-    JS_CFUNC_DEF("spawn", 7, spawn_program),
+    JS_CFUNC_DEF("pipes", 1, program_pipes),
+    JS_CFUNC_DEF("spawn", 8, spawn_program),
     JS_CFUNC_DEF("runAuxiliary", 0, run_auxiliary),
     JS_CFUNC_DEF("relay", 6, relay_connections),
     JS_PROP_INT32_DEF("PRINT_BYTES", sizeof(struct print), 0),

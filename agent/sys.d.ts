@@ -23,8 +23,10 @@ declare module 'sys' {
   export function accept(fd: number): [fd: number, peerCid: number] | null;
   /** A datagram to a service manager's socket; an abstract name begins with `@`. */
   export function notify(path: string, text: string): void;
-  /** Count of bytes that were taken, all descriptors from `first` on with the first of them. */
-  export function sendDescriptors(fd: number, bytes: Uint8Array, first: number): number;
+  /** Count of bytes that were taken, the descriptors with the first of them; -1 when it would block. */
+  export function sendDescriptors(fd: number, bytes: Uint8Array, descriptors: readonly number[]): number;
+  /** Count of bytes, -1 when it would block; then what descriptors came with them. */
+  export function receiveDescriptors(fd: number, into: Uint8Array): [count: number, ...descriptors: number[]];
   export function connectResult(fd: number): void;
   /** Count of bytes; 0 at the end; -1 when it would block. */
   export function read(fd: number, into: Uint8Array): number;
@@ -48,11 +50,15 @@ declare module 'sys' {
   export function fileSystemType(path: string): number;
   export function mountTmpfs(path: string): void;
   export function watchDirectory(path: string): number;
+  /** Of this process, all of them, for ever. */
+  export function dropCapabilities(): void;
   export function effectiveUid(): number;
   /** Evaluates the bytecode of agent/auxiliary.ts. */
   export function runAuxiliary(): void;
   export function processId(): number;
-  /** Throws with the child's `pid` where only the program was at fault. */
+  /** For a program: its stdin (-1 where it has none), stdout and stderr; then this side of each. */
+  export function pipes(stdin: boolean): number[];
+  /** Throws with the child's `pid` where only the program was at fault. `ends`: its streams, which are closed here; else pipes. */
   export function spawn(
     argv: readonly string[],
     env: readonly string[],
@@ -61,6 +67,7 @@ declare module 'sys' {
     gid: number,
     groups: readonly string[],
     stdin: boolean,
+    ends?: readonly number[],
   ): [pid: number, stdin: number, stdout: number, stderr: number];
 
   /** Until the process ends. `guestPath`: Unix sockets in the place of the guest's VSOCK ports. */

@@ -24,19 +24,24 @@ export const UNIT_MARK = '# Put here by slicer-agent install';
 
 const SYSTEMD = '/etc/systemd/system';
 
-// Why the service has none of systemd's sandboxing: like sshd it runs commands of any user (slicer vm exec,
-// userdata), and whatever confines it confines them. A mount namespace (Protect*=, Private*=, ReadWritePaths=)
-// would show them other mounts, and keep a tmpfs that the agent mounts from everybody else; a filter of
-// system calls (SystemCallFilter=, RestrictSUIDSGID=, RestrictNamespaces=, LockPersonality=, ...), a smaller
-// CapabilityBoundingSet= and NoNewPrivileges= would be theirs too: no sudo, no package that is installed. What
-// the agent can do without that, it does by itself: no core dump, state that only root can open, one socket.
+/** Where slicer-commands.service starts programs for the agent. */
+export const COMMANDS_SOCKET = '/run/slicer-commands.sock';
+
+// The agent itself is confined by systemd. What it runs for the host (slicer vm exec, userdata) is not to be: a
+// mount namespace would show it other mounts, a filter of system calls, fewer capabilities and NoNewPrivileges=
+// would leave no sudo, no package that is installed, no module that is loaded. So slicer-commands.service starts
+// it, which has no sandbox. It is no border between the two: whoever is the agent can start anything.
+//
+// What is not there, and why: User=, CAP_CHOWN, CAP_FOWNER, CAP_DAC_OVERRIDE (secrets have any owner), CAP_KILL
+// (signals for commands), CAP_NET_BIND_SERVICE (its port, where no socket unit holds it), CAP_SYS_ADMIN (the
+// kernel shows firmware tables to nobody else), AF_VSOCK, /dev/vsock, and setrlimit(2), which is one of @resources.
 const SERVICE = `${UNIT_MARK}. Settings of your own: systemctl edit slicer-agent
 [Unit]
 Description=Slicer agent, which keeps the secrets that the host grants this VM
 # Early, since what wants secrets may be early too: all that it needs is /usr and /run.
 DefaultDependencies=no
-Wants=slicer-agent.socket modprobe@vmw_vsock_virtio_transport.service
-After=slicer-agent.socket modprobe@vmw_vsock_virtio_transport.service
+Wants=slicer-agent.socket slicer-commands.socket modprobe@vmw_vsock_virtio_transport.service
+After=slicer-agent.socket slicer-commands.socket modprobe@vmw_vsock_virtio_transport.service
 Before=slicer-secrets.target shutdown.target
 Conflicts=shutdown.target
 StartLimitIntervalSec=0
@@ -45,17 +50,77 @@ StartLimitIntervalSec=0
 # Ready once the first sync is in place. However long the host takes: who waits for secrets is not started without.
 Type=notify
 TimeoutStartSec=infinity
-ExecStart=${AGENT_PATH} run --hold-userdata
+ExecStart=${AGENT_PATH} run --hold-userdata --commands ${COMMANDS_SOCKET}
 Restart=always
 RestartMode=direct
 RestartSec=500ms
-# What commands and userdata left running outlives the agent, and is not held against it.
-KillMode=process
 OOMPolicy=continue
-TasksMax=infinity
+LimitCORE=0
+# What an agent of before, which started commands by itself, left running outlives it.
+KillMode=process
+# Commands and userdata are not started in here, and not held by what follows: slicer-commands.service does.
+
+NoNewPrivileges=yes
+CapabilityBoundingSet=CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER CAP_KILL CAP_NET_BIND_SERVICE CAP_SYS_ADMIN
+ProtectSystem=strict
+ReadWritePaths=/run
+ProtectHome=yes
+ProtectProc=invisible
+ProtectClock=yes
+ProtectControlGroups=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+DevicePolicy=closed
+DeviceAllow=/dev/vsock rw
+RestrictAddressFamilies=AF_UNIX AF_VSOCK
+IPAddressDeny=any
+RestrictNamespaces=yes
+RestrictRealtime=yes
+LockPersonality=yes
+MemoryDenyWriteExecute=yes
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+SystemCallFilter=~@swap @reboot @module @mount @clock @cpu-emulation @debug @obsolete @raw-io
+SystemCallErrorNumber=EPERM
 
 [Install]
 WantedBy=multi-user.target
+`;
+
+const COMMANDS_SOCKET_UNIT = `${UNIT_MARK}. Settings of your own: systemctl edit slicer-commands.socket
+[Unit]
+Description=Where the Slicer agent has programs started
+DefaultDependencies=no
+Before=sockets.target shutdown.target
+Conflicts=shutdown.target
+
+[Socket]
+ListenStream=${COMMANDS_SOCKET}
+SocketMode=0600
+
+[Install]
+WantedBy=sockets.target
+`;
+
+const COMMANDS_SERVICE = `${UNIT_MARK}. Settings of your own: systemctl edit slicer-commands
+[Unit]
+Description=Starts what the host runs in this VM, userdata too
+DefaultDependencies=no
+Requires=slicer-commands.socket
+After=slicer-commands.socket
+Before=shutdown.target
+Conflicts=shutdown.target
+StartLimitIntervalSec=0
+
+[Service]
+# Without a sandbox, as sshd is: what confined it would confine what the host runs.
+ExecStart=${AGENT_PATH} commands
+# What commands and userdata left running outlives it, and is not held against it.
+KillMode=process
+OOMPolicy=continue
+TasksMax=infinity
 `;
 
 const SOCKET = `${UNIT_MARK}. Settings of your own: systemctl edit slicer-agent.socket
@@ -104,11 +169,14 @@ export const SYSTEMD_UNITS: Units = {
   files: [
     { path: `${SYSTEMD}/slicer-agent.socket`, mode: 0o644, text: SOCKET },
     { path: `${SYSTEMD}/slicer-agent.service`, mode: 0o644, text: SERVICE },
+    { path: `${SYSTEMD}/slicer-commands.socket`, mode: 0o644, text: COMMANDS_SOCKET_UNIT },
+    { path: `${SYSTEMD}/slicer-commands.service`, mode: 0o644, text: COMMANDS_SERVICE },
     { path: `${SYSTEMD}/slicer-secrets.target`, mode: 0o644, text: TARGET },
     { path: `${SYSTEMD}/slicer-userdata.service`, mode: 0o644, text: USERDATA },
   ],
   links: [
     { path: `${SYSTEMD}/sockets.target.wants/slicer-agent.socket`, target: '../slicer-agent.socket' },
+    { path: `${SYSTEMD}/sockets.target.wants/slicer-commands.socket`, target: '../slicer-commands.socket' },
     { path: `${SYSTEMD}/multi-user.target.wants/slicer-agent.service`, target: '../slicer-agent.service' },
     { path: `${SYSTEMD}/multi-user.target.wants/slicer-userdata.service`, target: '../slicer-userdata.service' },
   ],

@@ -4,11 +4,11 @@ import * as std from 'std';
 import * as sys from 'sys';
 import { USERDATA_OUTPUT_MAX_BYTES, type UserdataResult } from '../src/wire/protocol.ts';
 import { accountOf, SEARCH_PATH } from './accounts.ts';
-import { onceExited } from './children.ts';
 import { Connection } from './connection.ts';
 import { toFault } from './fault.ts';
 import type { HostRequest, HostResponse } from './host-client.ts';
 import { log } from './log.ts';
+import type { StartProgram } from './program.ts';
 import type { SecretsDirectory } from './secrets-directory.ts';
 import { jsonBytes, utf8Text } from './text.ts';
 
@@ -21,17 +21,17 @@ const INTERPRETER_LINE_MAX_BYTES = 256;
  * Asks for the script and runs it when there is one. Resolves whether one ran. `ask` keeps asking until the
  * host answered: a daemon that restarts meanwhile must not lose how userdata ended.
  */
-export async function runUserdata(ask: (request: HostRequest) => Promise<HostResponse>, directory: SecretsDirectory): Promise<boolean> {
+export async function runUserdata(ask: (request: HostRequest) => Promise<HostResponse>, directory: SecretsDirectory, start: StartProgram): Promise<boolean> {
   const claim = await ask({ method: 'POST', target: '/v1/userdata' });
   if (claim.status !== 200) return false;
   log('userdata starts');
-  const result = await run(claim.body, directory);
+  const result = await run(claim.body, directory, start);
   log(`userdata ended with exit code ${result.exit_code}`);
   await ask({ method: 'PUT', target: '/v1/userdata', body: jsonBytes(result) });
   return true;
 }
 
-async function run(script: Uint8Array, directory: SecretsDirectory): Promise<UserdataResult> {
+async function run(script: Uint8Array, directory: SecretsDirectory, start: StartProgram): Promise<UserdataResult> {
   const path = `${directory.statePath}/${SCRIPT}`;
   try {
     sys.removeFile(directory.stateFd, SCRIPT);
@@ -41,7 +41,7 @@ async function run(script: Uint8Array, directory: SecretsDirectory): Promise<Use
     } finally {
       sys.finishFile(fd, 0o700, 0, 0);
     }
-    return await outcomeOf([...interpreterOf(script), path]);
+    return await outcomeOf([...interpreterOf(script), path], start);
   } catch (error) {
     return { exit_code: NOT_EXECUTABLE, output: toFault(error).message };
   } finally {
@@ -61,26 +61,28 @@ function interpreterOf(script: Uint8Array): string[] {
 }
 
 /** Runs as root from `/`; its output goes to the agent's log, and the end of it to the host. */
-function outcomeOf(argv: readonly string[]): Promise<UserdataResult> {
+function outcomeOf(argv: readonly string[], start: StartProgram): Promise<UserdataResult> {
   const { home, groups } = accountOf(0, undefined);
   const env = [`HOME=${home}`, `PATH=${SEARCH_PATH}`, 'USER=root', 'LOGNAME=root', 'SHELL=/bin/sh'];
-  const [pid, , output, error] = sys.spawn(argv, env, '/', 0, 0, groups.map(String), false);
-  const tail = new Tail();
-  return new Promise((resolve) => {
-    const streams = [output, error].map((fd) => new Connection(fd, false, {
-      onData: (chunk) => {
-        std.err.puts(utf8Text(chunk));
-        std.err.flush();
-        tail.add(chunk);
-      },
-      onClose: () => undefined,
-    }));
-    onceExited(pid, (status) => {
-      // Its last words. What it left running may go on writing, and is not waited for.
-      for (const stream of streams) stream.readNow();
-      resolve({ exit_code: status, output: tail.text() });
-    });
-  });
+  return new Promise((resolve, reject) => start({ argv, env, cwd: '/', uid: 0, gid: 0, groups: groups.map(String), stdin: false }, {
+    onFailed: reject,
+    onStarted: ({ streams: [, output, error], onceExited }) => {
+      const tail = new Tail();
+      const streams = [output, error].map((fd) => new Connection(fd, false, {
+        onData: (chunk) => {
+          std.err.puts(utf8Text(chunk));
+          std.err.flush();
+          tail.add(chunk);
+        },
+        onClose: () => undefined,
+      }));
+      onceExited((status) => {
+        // Its last words. What it left running may go on writing, and is not waited for.
+        for (const stream of streams) stream.readNow();
+        resolve({ exit_code: status, output: tail.text() });
+      });
+    },
+  }));
 }
 
 /** The last bytes of a stream. */

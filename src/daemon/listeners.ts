@@ -1,6 +1,6 @@
 // The API's listeners: Unix sockets, which file permissions guard, and TCP, which bearer tokens do.
 import { getRequestListener, type HttpBindings } from '@hono/node-server';
-import { chmodSync, chownSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { createServer, STATUS_CODES, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -86,10 +86,7 @@ function answerBadRequest({ code }: NodeJS.ErrnoException, socket: Duplex): void
 
 async function listenOnSocket(server: Server, { path, group }: UnixListener): Promise<void> {
   const gid = group === undefined ? undefined : groupId(group);
-  await listenPrivately(server, path);
-  if (gid === undefined) return;
-  chownSync(path, (process.geteuid as () => number)(), gid);
-  chmodSync(path, 0o660);
+  await listenPrivately(server, path, gid);
 }
 
 /** group(5). */

@@ -90,10 +90,10 @@ export class LiveVms {
   }
 
   async #start(vm: Vm): Promise<LiveVm> {
-    const { hostname, grant, vsockPath } = vm;
+    const { hostname, grant, vsockPath, vmUid } = vm;
     const { bootToken, userdata } = await this.#vms.guestMaterial(hostname);
     return startLiveVm(this.#sourceOf(vm), {
-      hostname, vsockPath, grant, credentials: liveCredentialsOf(vm),
+      hostname, vsockPath, vmUid, grant, credentials: liveCredentialsOf(vm),
       ...(bootToken === undefined ? {} : { bootToken }),
       ...(userdata === undefined ? {} : { userdata }),
       onUserdataClaimed: () => this.#vms.userdataClaimed(hostname),

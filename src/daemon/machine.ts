@@ -5,6 +5,7 @@ import { randomBytes } from 'node:crypto';
 import type { HostGroup } from '../config/config.ts';
 import { memoryDirectories } from '../vm/runtime-directory.ts';
 import type { Vms } from '../vm/contract.ts';
+import { findVmUids } from '../vm/vm-user.ts';
 import { findPrograms, GUEST_ARCH } from '../vm/found-programs.ts';
 import { openVms } from '../vm/vms.ts';
 import { findAccelerator } from '../vmm/accelerator.ts';
@@ -27,6 +28,7 @@ export const thisMachine: Machine = {
     return openVms({
       daemonDirectory: directory,
       uid: (process.geteuid as () => number)(),
+      vmUids: await findVmUids(process.env['SLICER_VM_UIDS']),
       memoryDirectories: memoryDirectories(process.env),
       programs: await findPrograms(process.env['PATH'] ?? ''),
       accelerator,

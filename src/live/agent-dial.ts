@@ -8,6 +8,7 @@
 import { connect, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fail, type SlicerError } from '../errors/slicer-error.ts';
+import { atOwnedSocket } from '../socket/owned-socket.ts';
 import { AGENT_PORT } from '../wire/ports.ts';
 import type { AgentSockets } from './agent-sockets.ts';
 
@@ -51,7 +52,12 @@ export async function dialAgent(sockets: AgentSockets, signal: AbortSignal): Pro
 function dialOnce(sockets: AgentSockets, signal: AbortSignal): Promise<Dialled | undefined> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(signal.reason);
-    const socket = connect(sockets.path);
+    let socket: Socket;
+    try {
+      socket = atOwnedSocket(sockets.path, sockets.owner, (path) => connect(path));
+    } catch (error) {
+      return reject(unreachable((error as NodeJS.ErrnoException).code ?? 'its socket can\'t be used'));
+    }
     let answer = '';
     const settle = (): void => {
       signal.removeEventListener('abort', onAbort);

@@ -12,12 +12,15 @@ export interface GuestConnections {
 export class AgentSockets {
   /** The VM's VSOCK socket. */
   readonly path: string;
+  /** Whose it must be; undefined where nobody else can have made it, or it is not known. */
+  readonly owner: number | undefined;
   readonly #guest: GuestConnections;
   readonly #left = new Set<Socket>();
   #isGuestDown = false;
 
-  constructor(path: string, guest: GuestConnections) {
+  constructor(path: string, guest: GuestConnections, owner?: number) {
     this.path = path;
+    this.owner = owner;
     this.#guest = guest;
   }
 

@@ -21,6 +21,8 @@ export interface LiveVmOptions {
    * dials the guest through PATH with `CONNECT P`. The directory must exist and be private.
    */
   readonly vsockPath: string;
+  /** The user that the VM's processes run as, where it is another: the sockets are for that one too. */
+  readonly vmUid?: number | undefined;
   readonly grant: Grant;
   /** Sent whether or not the grant includes their secrets: each grants its secret in this form alone. */
   readonly credentials?: readonly LiveCredential[];

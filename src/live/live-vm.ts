@@ -103,7 +103,7 @@ class LiveVmServer implements LiveVm {
       serve: (route, request, response) => this.#serve(route, request, response),
     });
     this.#session = new SessionKeeper({
-      vsockPath: options.vsockPath, bootToken: options.bootToken, limits, randomHex, monotonicMs,
+      vsockPath: options.vsockPath, vmUid: options.vmUid, bootToken: options.bootToken, limits, randomHex, monotonicMs,
       guestConnections: this.#guest.connections,
       onSession: () => this.#newSession(), onFault: (error) => this.#dialFailed(error),
     });
@@ -112,7 +112,7 @@ class LiveVmServer implements LiveVm {
 
   async listen(): Promise<void> {
     try {
-      await listenPrivately(this.#guest.server, `${this.#options.vsockPath}_${HOST_PORT}`);
+      await listenPrivately(this.#guest.server, `${this.#options.vsockPath}_${HOST_PORT}`, this.#options.vmUid);
     } catch (error) {
       this.#stopListening();
       throw error;

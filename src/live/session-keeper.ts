@@ -13,6 +13,7 @@ import { Turns } from './turns.ts';
 
 export interface SessionKeeperParts {
   readonly vsockPath: string;
+  readonly vmUid: number | undefined;
   readonly bootToken: Secret | undefined;
   readonly limits: LiveLimits;
   readonly randomHex: () => string;
@@ -59,7 +60,7 @@ export class SessionKeeper {
   constructor(parts: SessionKeeperParts) {
     this.#parts = parts;
     this.#rate = new TokenBucket(parts.limits.hellos, parts.monotonicMs);
-    this.#sockets = new AgentSockets(parts.vsockPath, parts.guestConnections);
+    this.#sockets = new AgentSockets(parts.vsockPath, parts.guestConnections, parts.vmUid);
     this.#turns = new Turns(parts.limits.unprovenCallsMax);
   }
 

@@ -1,8 +1,8 @@
-// Listens on a Unix socket that nobody but its owner can reach, and never takes one away from a process
-// that still answers on it, also when several find the socket of a dead one at once. Until the mode is set the process's umask decides, so the directory must be
-// private or the umask must be.
+// Listens on a Unix socket that nobody but its owner, and a group if one is named, can reach, and never takes one
+// away from a process that still answers on it, also when several find the socket of a dead one at once. Until the
+// mode is set the process's umask decides, so the directory must be private or the umask must be.
 import { randomBytes } from 'node:crypto';
-import { chmodSync, existsSync, linkSync, lstatSync, renameSync, unlinkSync, type BigIntStats } from 'node:fs';
+import { chmodSync, chownSync, existsSync, linkSync, lstatSync, renameSync, unlinkSync, type BigIntStats } from 'node:fs';
 import { connect, type Server } from 'node:net';
 import { dirname } from 'node:path';
 import { fail, type SlicerError } from '../errors/slicer-error.ts';
@@ -11,16 +11,19 @@ import { fail, type SlicerError } from '../errors/slicer-error.ts';
 export const SOCKET_PATH_MAX_BYTES = 107;
 
 /**
- * Listens at `path` with mode 0600; the socket of a dead process is replaced. Throws already_running when
+ * Listens at `path` with mode 0600, or 0660 for the group; the socket of a dead process is replaced. Throws already_running when
  * somebody answers there, invalid_request when the path is too long or something else is in its place.
  */
-export async function listenPrivately(server: Server, path: string): Promise<void> {
+export async function listenPrivately(server: Server, path: string, gid?: number): Promise<void> {
   const length = Buffer.byteLength(path);
   if (length > SOCKET_PATH_MAX_BYTES) {
     throw fail('invalid_request', `the socket path ${path} has ${length} bytes, the kernel takes ${SOCKET_PATH_MAX_BYTES}`);
   }
   await clearDeadSocket(path);
   await listen(server, path);
+  if (gid === undefined) return;
+  chownSync(path, (process.geteuid as () => number)(), gid);
+  chmodSync(path, 0o660);
 }
 
 /**

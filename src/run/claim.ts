@@ -8,8 +8,7 @@ import { spawn } from 'node:child_process';
 import { basename, dirname, join } from 'node:path';
 import { fail } from '../errors/slicer-error.ts';
 import { endProcesses, findMarked } from '../vm/process-table.ts';
-import { makePrivate } from '../vm/private-directory.ts';
-import { checkSocketPaths, chooseRuntimeDirectory, memoryDirectories, removeIfEmpty } from '../vm/runtime-directory.ts';
+import { checkSocketPaths, chooseRuntimeDirectory, makeAbove, memoryDirectories, removeIfEmpty } from '../vm/runtime-directory.ts';
 
 /** Distinguishes the VMs of `slicer run` from those of any daemon's directory, which is an absolute path. */
 const OWNER = 'slicer run';
@@ -25,11 +24,11 @@ export interface Claim {
 }
 
 /**
- * Where the directory of a VM of this name is. Throws no_memory_file_system, invalid_request for a name that
+ * Where the directory of a VM of this name is. `isForOthers`: whether it runs as a user of its own. Throws no_memory_file_system, invalid_request for a name that
  * is too long for a socket there.
  */
-export async function directoryOf(name: string, uid: number, env: Readonly<Record<string, string | undefined>>): Promise<string> {
-  const directory = join(await chooseRuntimeDirectory(OWNER, uid, candidates(env)), name);
+export async function directoryOf(name: string, uid: number, env: Readonly<Record<string, string | undefined>>, isForOthers = false): Promise<string> {
+  const directory = join(await chooseRuntimeDirectory(OWNER, uid, candidates(env), isForOthers), name);
   checkSocketPaths(name, directory);
   return directory;
 }
@@ -62,9 +61,7 @@ function candidates(env: Readonly<Record<string, string | undefined>>): string[]
 
 /** Undefined when the directory is another one by now. */
 async function take(directory: string, uid: number, flock: string): Promise<FileHandle | undefined> {
-  const ofAll = dirname(directory);
-  await makePrivate(dirname(ofAll), uid);
-  await makePrivate(ofAll, uid);
+  await makeAbove(directory, uid);
   const isNew = await mkdir(directory, { mode: 0o700 }).then(() => true, (error: NodeJS.ErrnoException) => {
     if (error.code === 'EEXIST') return false;
     throw error;

@@ -18,8 +18,8 @@ export interface NotifyForwarder {
   close(): Promise<void>;
 }
 
-/** Listens at `<vsockPath>_8888`. Throws already_running, invalid_request. */
-export async function startNotifyForwarder(vsockPath: string, onNotice: (notice: GuestNotice) => void): Promise<NotifyForwarder> {
+/** Listens at `<vsockPath>_8888`, for the VM's own user too where it has one. Throws already_running, invalid_request. */
+export async function startNotifyForwarder(vsockPath: string, vmUid: number | undefined, onNotice: (notice: GuestNotice) => void): Promise<NotifyForwarder> {
   const open = new Set<Socket>();
   const server = createServer((socket) => {
     // The oldest has had its time.
@@ -28,7 +28,7 @@ export async function startNotifyForwarder(vsockPath: string, onNotice: (notice:
     socket.on('close', () => open.delete(socket));
     take(socket, onNotice);
   });
-  await listenPrivately(server, `${vsockPath}_${NOTIFY_PORT}`);
+  await listenPrivately(server, `${vsockPath}_${NOTIFY_PORT}`, vmUid);
   return {
     close: async () => {
       for (const socket of open) socket.destroy();

@@ -9,6 +9,7 @@ import { SlicerError, throwIfAny, type Problem } from '../errors/slicer-error.ts
 import type { SecretName } from '../secret/name.ts';
 import type { Secret } from '../secret/secret.ts';
 import { findPrograms, GUEST_ARCH } from '../vm/found-programs.ts';
+import { findVmUids, type UidRange } from '../vm/vm-user.ts';
 import { checkPrograms, findProgram, type VmPrograms } from '../vm/programs.ts';
 import { findAccelerator } from '../vmm/accelerator.ts';
 import type { Accelerator, NetworkInterface } from '../vmm/contract.ts';
@@ -24,7 +25,6 @@ import { volumeProblems } from './volumes.ts';
 
 export interface RunPrograms extends VmPrograms {
   /** util-linux's. */
-  readonly setpriv: string;
   readonly flock: string;
 }
 
@@ -40,6 +40,8 @@ export interface PreparedVm {
   readonly accelerator: Accelerator;
   readonly tscKhz: number | undefined;
   readonly kernelVsock: boolean;
+  /** The users that VMs run as; undefined: this process's. */
+  readonly vmUids: UidRange | undefined;
   /** Who waits to be told that the guest is up. */
   readonly manager: ServiceManager | undefined;
   /** Where the guest tells it; undefined: the agent's first sync does. */
@@ -58,8 +60,8 @@ export interface PreparationOptions {
 export async function prepareVm(file: RunFile, { env, uid, warn, isPrivate }: PreparationOptions): Promise<PreparedVm> {
   const path = env['PATH'] ?? '';
   const notifySocket = env['NOTIFY_SOCKET'] ?? '';
-  const [programs, accelerator, tscKhz, places, manager] = await Promise.all([
-    findRunPrograms(path), findAccelerator(env['SLICER_ACCEL']), findTscKhz(), findRunPlaces(file, path),
+  const [programs, accelerator, tscKhz, vmUids, places, manager] = await Promise.all([
+    findRunPrograms(path), findAccelerator(env['SLICER_ACCEL']), findTscKhz(), vmUidsFor(file, env, warn), findRunPlaces(file, path),
     notifySocket === '' ? undefined : serviceManager(notifySocket, path, warn),
   ]);
   const kernelVsock = file.vmm.hypervisor === 'qemu' && await usesKernelVsock(env['SLICER_VSOCK'], accelerator);
@@ -74,7 +76,15 @@ export async function prepareVm(file: RunFile, { env, uid, warn, isPrivate }: Pr
     ...(notifySocket !== '' && manager === undefined ? [missing('systemd-notify is not there, and $NOTIFY_SOCKET is to be told of the guest', 'apt-get install systemd')] : []),
   ]);
   // Without problems it was found.
-  return { ...delivery, programs, boot: places.boot as Boot, interfaces: places.interfaces, accelerator, tscKhz, kernelVsock, manager, notifyPort };
+  return { ...delivery, programs, boot: places.boot as Boot, interfaces: places.interfaces, accelerator, tscKhz, vmUids, kernelVsock, manager, notifyPort };
+}
+
+/** A socket in a place of the user's own is made by the VM's process, which must be one that may. */
+async function vmUidsFor({ name, vsockSocket }: RunFile, env: PreparationOptions['env'], warn: (fact: string) => void): Promise<UidRange | undefined> {
+  const range = await findVmUids(env['SLICER_VM_UIDS']);
+  if (range === undefined || vsockSocket === undefined) return range;
+  warn(`vm ${name} runs as root and not as a user of its own, since its VSOCK socket is to be ${vsockSocket}`);
+  return undefined;
 }
 
 export interface RunPlaces {
@@ -128,14 +138,13 @@ export async function findBoot({ boot }: Pick<RunFile, 'boot'>): Promise<Boot> {
 }
 
 export async function findRunPrograms(path: string): Promise<RunPrograms> {
-  const [programs, setpriv = '/usr/bin/setpriv', flock = '/usr/bin/flock'] =
-    await Promise.all([findPrograms(path), findProgram('setpriv', path), findProgram('flock', path)]);
-  return { ...programs, setpriv, flock };
+  const [programs, flock = '/usr/bin/flock'] = await Promise.all([findPrograms(path), findProgram('flock', path)]);
+  return { ...programs, flock };
 }
 
 async function programProblems(programs: RunPrograms, { vmm }: RunFile, kernelVsock: boolean): Promise<readonly Problem[]> {
   const ofVm = await collect(checkPrograms(programs, vmm, kernelVsock));
-  const own = await Promise.all([programs.setpriv, programs.flock].map((program) =>
+  const own = await Promise.all([programs.flock].map((program) =>
     access(program, constants.X_OK).then((): Problem[] => [], () => [missing(`no program at ${program}`, 'apt-get install util-linux')])));
   return [...('problems' in ofVm ? ofVm.problems : []), ...own.flat()];
 }

@@ -21,6 +21,7 @@ import { addedInterfaces, cloudHypervisorConfig } from '../vmm/cloud-hypervisor-
 import type { VmSpec } from '../vmm/contract.ts';
 import { vmmFor } from '../vmm/drivers.ts';
 import { firecrackerConfig } from '../vmm/firecracker-config.ts';
+import { FIRST_INHERITED } from '../vmm/inherited-files.ts';
 import { optionValue } from '../vmm/qemu-devices.ts';
 import { findTscKhz } from '../vmm/time-stamp-counter.ts';
 import { encodeBody, REQUEST_MAX_BYTES } from '../vmm/vmm-api.ts';
@@ -138,7 +139,5 @@ async function qemuArgs(file: RunFile, spec: VmSpec, programs: RunPrograms, valu
     ],
   };
 }
-
-const FIRST_INHERITED = 3;
 
 const shellQuoted = (text: string): string => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);

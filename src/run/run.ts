@@ -23,8 +23,10 @@ import { Secret } from '../secret/secret.ts';
 import { drawCid, drawHostPort } from '../vm/drawn-address.ts';
 import { GUEST_ARCH } from '../vm/found-programs.ts';
 import { newBootToken } from '../vm/guest-material.ts';
-import { socketsIn } from '../vm/runtime-directory.ts';
+import { memoryDirectories, openToVm, socketsIn } from '../vm/runtime-directory.ts';
 import { endVm, startInPlace, startVm } from '../vm/start.ts';
+import { takeForegroundUser, type ForegroundUser } from '../vm/vm-place.ts';
+import { VmUsers } from '../vm/vm-user.ts';
 import type { VmSpec, VsockDevice } from '../vmm/contract.ts';
 import { vmmFor } from '../vmm/drivers.ts';
 import { HOST_PORT } from '../wire/ports.ts';
@@ -56,34 +58,38 @@ const START_LIMIT_MS = 60_000;
 export async function runVm(file: RunFile, graceMs: number, around: Surroundings): Promise<RunEnd> {
   const { uid, env, stop } = around;
   const prepared = await prepareVm(file, around);
-  const directory = await directoryOf(file.name, uid, env);
+  const directory = await directoryOf(file.name, uid, env, prepared.vmUids !== undefined);
   const bootToken = prepared.plan.bootChannel === undefined ? undefined : newBootToken(randomBytes);
   const vsock: VsockDevice = prepared.kernelVsock ? { kind: 'kernel', hostPort: drawHostPort(randomBytes, new Set()) } : { kind: 'vhost-device-vsock' };
   const items = encodeBootItems(prepared.plan.bootChannel, bootCredentials(prepared, bootToken, vsock), file.staticOemStrings);
   const sockets = { ...socketsIn(directory), ...(file.vsockSocket === undefined ? {} : { vsock: file.vsockSocket }) };
-  const spec = specOf(file, { ...prepared, guestCid: file.cid ?? drawCid(randomBytes, new Set()), vsock, sockets, items });
+  const named = specOf(file, { ...prepared, guestCid: file.cid ?? drawCid(randomBytes, new Set()), vsock, sockets, items });
   const vmm = vmmFor(file.vmm, GUEST_ARCH, prepared.programs);
   const values = items.map(({ value }) => value);
-  throwIfAny(vmm.problems(spec, values));
+  throwIfAny(vmm.problems(named, values));
 
-  const undo: (() => Promise<void> | void)[] = [];
+  const undo: (() => Promise<void>)[] = [];
   try {
     const claim = await claimDirectory(directory, uid, prepared.programs.flock);
     undo.push(() => claim.release());
     if (file.vsockSocket !== undefined) {
       await clearDeadSocket(file.vsockSocket);
-      undo.push(() => rm(spec.sockets.vsock, { force: true }));
+      undo.push(() => rm(named.sockets.vsock, { force: true }));
     }
+    const own = await takeUser(directory, prepared, around);
+    undo.push(() => own?.release() ?? Promise.resolve());
+    const spec: VmSpec = own === undefined ? named : { ...named, sockets: { ...named.sockets, owner: own.uid } };
     const live = await serve(file, prepared, spec, bootToken, around);
     undo.push(() => live.close());
     if (prepared.manager !== undefined) undo.push(await tellManager(prepared, spec, live));
     await makeVolumes(file.volumes, env['PATH'] ?? '', around.say, stop.asked);
+    const user = await own?.prepare(spec, file.vmm.hypervisor);
 
     const console = foregroundConsole({ ...around.console, warn: around.warn });
-    const started = await startVm({ spec, values, vmDirectory: directory, runtimeDirectory: directory }, {
-      vmm, programs: prepared.programs, startLimitMs: START_LIMIT_MS, console,
+    const started = await startVm({ spec, values, vmDirectory: directory, runtimeDirectory: directory, user }, {
+      vmm, programs: prepared.programs, endsWithThis: true, startLimitMs: START_LIMIT_MS, console,
     }, stop.asked);
-    const vsockProcess = keepVsock(started, vmm.vsockReplacement?.(spec), (plan) => startInPlace(plan, directory, prepared.programs),
+    const vsockProcess = keepVsock(started, vmm.vsockReplacement?.(spec), (plan) => startInPlace(plan, directory, { programs: prepared.programs, endsWithThis: true }, user),
       (how) => around.warn(`vm ${file.name}: its VSOCK device ${how}; another has taken its place`));
     undo.push(async () => {
       console.silenceVmm();
@@ -106,8 +112,16 @@ export async function runVm(file: RunFile, graceMs: number, around: Surroundings
   }
 }
 
+/** The VM's own user, where VMs have one, who then may make sockets in its directory. */
+async function takeUser(directory: string, { vmUids }: PreparedVm, { uid: ownUid, env }: Surroundings): Promise<ForegroundUser | undefined> {
+  if (vmUids === undefined) return undefined;
+  const user = await takeForegroundUser(await VmUsers.open(vmUids, ownUid, memoryDirectories(env)), directory, ownUid);
+  await openToVm(directory, ownUid, user.uid);
+  return user;
+}
+
 /** One that fails keeps none of the others from being done. */
-async function undoAll(steps: readonly (() => Promise<void> | void)[], warn: (fact: string) => void): Promise<void> {
+async function undoAll(steps: readonly (() => Promise<void>)[], warn: (fact: string) => void): Promise<void> {
   for (const step of steps) {
     try {
       await step();
@@ -130,7 +144,7 @@ function bootCredentials({ plan, secrets, notifyPort }: PreparedVm, bootToken: S
 
 async function serve(file: RunFile, { secrets, plan, grant }: PreparedVm, spec: VmSpec, bootToken: Secret | undefined, { say, warn }: Surroundings): Promise<LiveVm> {
   const live = await startLiveVm(fixedSecrets(secrets, Date.now()), {
-    hostname: file.name, vsockPath: spec.sockets.vsock, grant, credentials: plan.liveCredentials,
+    hostname: file.name, vsockPath: spec.sockets.vsock, vmUid: spec.sockets.owner, grant, credentials: plan.liveCredentials,
     ...(bootToken === undefined ? {} : { bootToken }),
   }, {
     log: { info: () => undefined, warn: (_fields, message) => warn(`vm ${file.name}: ${message}`) },
@@ -150,7 +164,7 @@ async function serve(file: RunFile, { secrets, plan, grant }: PreparedVm, spec: 
 /** The guest's own word where it has one, else that its agent holds the secrets. */
 async function tellManager({ manager, notifyPort }: PreparedVm, { sockets }: VmSpec, live: LiveVm): Promise<() => Promise<void>> {
   if (notifyPort !== undefined) {
-    const forwarder = await startNotifyForwarder(sockets.vsock, (notice) => manager?.tell(notice));
+    const forwarder = await startNotifyForwarder(sockets.vsock, sockets.owner, (notice) => manager?.tell(notice));
     return () => forwarder.close();
   }
   const ended = new AbortController();

@@ -32,7 +32,7 @@ export interface VmConsole {
 /** Starts the process that writes the log: the agent's binary in its host mode `console`. */
 export async function startConsole(
   vmDirectory: string,
-  programs: { readonly agent: string; readonly prlimit: string },
+  programs: { readonly agent: string; readonly setpriv: string },
   filters = false,
 ): Promise<VmConsole> {
   const file = consoleFile(vmDirectory);
@@ -45,7 +45,7 @@ export async function startConsole(
       argv: ['console', '--file', file, '--max-bytes', String(CONSOLE_MAX_BYTES), ...(filters ? ['--diagnostics-fd', '3'] : [])],
       stdio: ['pipe', 'ignore', complaints.fd, ...(filters ? ['pipe' as const] : [])],
       vmDirectory,
-      prlimit: programs.prlimit,
+      setpriv: programs.setpriv,
     });
     const sink = stdin as Writable;
     return {

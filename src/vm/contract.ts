@@ -47,6 +47,8 @@ interface AnyVm {
   readonly createdAtMs: number;
   /** Where the guest's connections to port P arrive as `PATH_P`, and where `CONNECT P` dials the guest. */
   readonly vsockPath: string;
+  /** The user that its processes run as, whose that socket is; absent where that is this process's, or not known. */
+  readonly vmUid?: number;
 }
 
 /** A VM whose processes are Slicer's. */

@@ -21,7 +21,7 @@ export async function findPrograms(path: string): Promise<VmPrograms> {
     get qemu() { return named('qemu-system-x86_64'); },
     get cloudHypervisor() { return named('cloud-hypervisor'); },
     get firecracker() { return named('firecracker'); },
-    get prlimit() { return named('prlimit'); },
+    get setpriv() { return named('setpriv'); },
     get vhostDeviceVsock() { return found(findVhostDeviceVsock, '/usr/bin/vhost-device-vsock'); },
     get agent() { return found(() => findAgent(GUEST_ARCH), `slicer-agent-${GUEST_ARCH}`); },
   };

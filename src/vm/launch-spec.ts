@@ -14,6 +14,6 @@ export function launchSpec(
   const { cpus, ramBytes, vmm, volumes, shares = [], interfaces, balloon, watchdog = false } = request;
   return vmSpec({
     name: record.hostname, cpus, ramBytes, vmm, boot: request, volumes, shares, interfaces, balloon, watchdog, accelerator, tscKhz,
-    guestCid: record.guest_cid, items, vsock: vsockDeviceOf(record), sockets: socketsIn(record.runtime_directory),
+    guestCid: record.guest_cid, items, vsock: vsockDeviceOf(record), sockets: socketsIn(record.runtime_directory, record.uid),
   });
 }

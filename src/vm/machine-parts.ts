@@ -5,6 +5,7 @@ import type { Accelerator } from '../vmm/contract.ts';
 import type { VmPrograms } from './programs.ts';
 import type { RecordDirectory } from './record-directory.ts';
 import type { StartParts } from './start.ts';
+import type { VmUsers } from './vm-user.ts';
 import type { ProcessPoll } from './watched-process.ts';
 
 /** What all VMs of a daemon share. */
@@ -18,6 +19,8 @@ export interface MachineParts extends Omit<StartParts, 'vmm'> {
   readonly poll: ProcessPoll;
   readonly bootId: string;
   readonly uid: number;
+  /** Undefined where VMs run as this process's user. */
+  readonly users: VmUsers | undefined;
   readonly newBootToken: () => Secret;
   readonly warn: (message: string) => void;
   /** Called after every change. */

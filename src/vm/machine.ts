@@ -1,7 +1,6 @@
 // One VM from its launch or adoption to its removal. All changes of its state go through one queue, so
 // that a launch, the death of a process and a deletion never interleave. What is on disk is written
 // before what it allows: the intent before the first process, the record before anybody relies on it.
-import { rm } from 'node:fs/promises';
 import { encodeBootItems, ownCredentials } from '../delivery/boot-items.ts';
 import { bootChannelOf, type BootChannel } from '../delivery/hypervisor.ts';
 import { fail, throwIfAny } from '../errors/slicer-error.ts';
@@ -11,15 +10,16 @@ import { readLastLines } from './console-log.ts';
 import type { GuestMaterial, LaunchedVm, LaunchHooks, LaunchRequest } from './contract.ts';
 import { hasPoweredOff, powerOff } from './guest-end.ts';
 import { checkGuestFiles } from './guest-files.ts';
-import { readMaterial, removeUserdata, writeMaterial } from './guest-material.ts';
-import { findMarked, isAlive, endProcesses } from './process-table.ts';
+import { readMaterial, removeUserdata } from './guest-material.ts';
+import { isAlive } from './process-table.ts';
 import { checkPrograms } from './programs.ts';
 import type { MachineParts } from './machine-parts.ts';
 import type { LaunchedRecord } from './record.ts';
-import { makeRuntimeDirectory, socketsIn } from './runtime-directory.ts';
-import { endVm, startVm } from './start.ts';
+import { socketsIn } from './runtime-directory.ts';
+import { startVm } from './start.ts';
 import { launchSpec } from './launch-spec.ts';
 import { launchedVm } from './view.ts';
+import { clearPlace, makePlace, ownUserOf } from './vm-place.ts';
 import { HOST_PORT } from '../wire/ports.ts';
 import { VsockKeeper } from './vsock-keeper.ts';
 import { startVsockOf, vsockReplacementOf } from './vsock-process.ts';
@@ -89,8 +89,11 @@ export class Machine {
         await checkPrograms(this.#parts.programs, this.#record.vmm, this.#record.host_port !== undefined);
         await checkGuestFiles(request);
         this.#launching.signal.throwIfAborted();
+        const uid = await this.#parts.users?.claim(this.#directory);
+        if (uid !== undefined) this.#record = { ...this.#record, uid };
         await this.#parts.records.create(this.#record);
       } catch (error) {
+        if (this.#record.uid !== undefined) await this.#parts.users?.release(this.#directory, this.#record.uid);
         this.#removed = true;
         this.#parts.changed(this.hostname);
         throw error;
@@ -120,7 +123,7 @@ export class Machine {
         return this.#end('failed', 'it ended while no daemon watched it');
       }
       try {
-        const sockets = socketsIn(this.#record.runtime_directory);
+        const sockets = socketsIn(this.#record.runtime_directory, this.#record.uid);
         this.#takeControl(await this.#vmm.connect(sockets, AbortSignal.timeout(ADOPT_LIMIT_MS)));
       } catch (error) {
         this.#parts.warn(`vm "${this.hostname}" runs, but its VMM does not answer: ${(error as Error).message}`);
@@ -190,21 +193,21 @@ export class Machine {
     const { runtime_directory: runtimeDirectory, host_port: hostPort = HOST_PORT } = this.#record;
     const channel = this.#bootChannel;
     const bootToken = channel === undefined ? undefined : this.#parts.newBootToken();
-    const own = bootToken === undefined ? [] : ownCredentials(bootToken, hostPort);
-    const items = encodeBootItems(channel, [...own, ...request.credentials], request.oemStrings);
+    const credentials = bootToken === undefined ? [] : ownCredentials(bootToken, hostPort);
+    const items = encodeBootItems(channel, [...credentials, ...request.credentials], request.oemStrings);
     const spec = launchSpec(this.#record, request, items, this.#parts);
     const values = items.map(({ value }) => value);
     throwIfAny(this.#vmm.problems(spec, values));
-    await makeRuntimeDirectory(runtimeDirectory, this.#parts.uid);
-    await writeMaterial(runtimeDirectory, {
-      ...(bootToken === undefined ? {} : { bootToken }),
-      ...(request.userdata === undefined ? {} : { userdata: request.userdata }),
-    });
+    const own = await ownUserOf(spec, this.#record, this.#parts.users, this.#parts.uid);
+    // On disk before it is done.
+    if (own !== undefined && own.lent.length > 0) await this.#save({ lent: [...own.lent] });
+    const { userdata } = request;
+    await makePlace(runtimeDirectory, this.#parts.uid, { ...(bootToken && { bootToken }), ...(userdata && { userdata }) }, own);
     await hooks.beforeStart(this.snapshot);
     signal.throwIfAborted();
 
     const { processes, control } = await startVm({
-      spec, values, vmDirectory: this.#directory, runtimeDirectory,
+      spec, values, vmDirectory: this.#directory, runtimeDirectory, user: own?.user,
     }, { ...this.#parts, vmm: this.#vmm }, signal);
     this.#takeControl(control);
     await this.#save({ status: 'running', processes: processes.map(({ identity }) => identity) });
@@ -268,13 +271,10 @@ export class Machine {
 
   /** Processes, sockets, boot token, userdata: everything but the record and the log. */
   async #clear(): Promise<void> {
-    const { processes, boot_id, runtime_directory } = this.#record;
-    if (boot_id === this.#parts.bootId) await endVm(processes);
-    await endProcesses(await findMarked(this.#directory), 0);
+    await clearPlace(this.#record, this.#directory, this.#parts);
     this.#vsock?.close();
     this.#control?.close();
     this.#control = undefined;
-    await rm(runtime_directory, { recursive: true, force: true });
   }
 
   async #remove(): Promise<void> {

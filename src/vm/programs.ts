@@ -7,8 +7,8 @@ import type { VmmPrograms } from '../vmm/drivers.ts';
 
 /** Absolute paths. The agent's binary is the one for this machine: its host modes write logs and relay VSOCK. */
 export interface VmPrograms extends VmmPrograms {
-  /** util-linux's prlimit. */
-  readonly prlimit: string;
+  /** util-linux's setpriv. */
+  readonly setpriv: string;
 }
 
 const HINTS: Readonly<Record<keyof VmPrograms, string>> = {
@@ -17,12 +17,12 @@ const HINTS: Readonly<Record<keyof VmPrograms, string>> = {
   cloudHypervisor: 'put cloud-hypervisor 53 or newer on the PATH',
   firecracker: 'put firecracker 1.16 or newer on the PATH',
   agent: 'npm run build',
-  prlimit: 'apt-get install util-linux',
+  setpriv: 'apt-get install util-linux',
 };
 
 /** What a VM on this VMM needs. */
 function neededBy({ hypervisor }: VmmChoice, usesKernelVsock: boolean): (keyof VmPrograms)[] {
-  const always = ['agent', 'prlimit'] as const;
+  const always = ['agent', 'setpriv'] as const;
   switch (hypervisor) {
     case 'qemu': return ['qemu', ...(usesKernelVsock ? [] : ['vhostDeviceVsock'] as const), ...always];
     case 'cloud-hypervisor': return ['cloudHypervisor', ...always];

@@ -142,6 +142,7 @@ export function recordOfDamaged(found: FoundRecord, runtimeDirectories: string):
     userdata: { state: 'none' },
     guest_cid: GUEST_CID_MIN,
     runtime_directory: join(runtimeDirectories, found.hostname),
+    lent: [],
     boot_id: '',
     processes: [],
   };

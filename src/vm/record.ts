@@ -63,6 +63,10 @@ const launchedRecord = z.strictObject({
   /** The port of the host that the guest's agent dials, where the host's kernel has the VSOCK device. */
   host_port: z.int().optional(),
   runtime_directory: z.string(),
+  /** The user that the VM's processes run as; absent where that is the daemon's. */
+  uid: z.int().positive().optional(),
+  /** Files that are that user's while the VM runs, and whose they were. */
+  lent: z.array(z.strictObject({ path: z.string(), owner: count })).default([]),
   /** /proc/sys/kernel/random/boot_id: after a reboot of the machine its processes are other ones. */
   boot_id: z.string(),
   processes: z.array(processIdentity),

@@ -1,15 +1,18 @@
 // Where a VM's sockets, boot token and unclaimed userdata live while it runs: private directories on a
 // memory-backed file system, so that what is in them never reaches a disk.
 import { createHash } from 'node:crypto';
-import { access, constants, mkdir, rm, rmdir, statfs } from 'node:fs/promises';
+import { access, chmod, chown, constants, mkdir, rm, rmdir, statfs } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, normalize } from 'node:path';
 import { fail } from '../errors/slicer-error.ts';
 import type { VmSockets } from '../vmm/contract.ts';
 import { HOST_PORT } from '../wire/ports.ts';
-import { makePrivate } from './private-directory.ts';
+import { isPassable, makePrivate } from './private-directory.ts';
 
 /** File system types that keep files in memory (statfs(2)). */
 const MEMORY_BACKED: ReadonlySet<number> = new Set([0x01021994 /* tmpfs */, 0x858458f6 /* ramfs */]);
+
+/** Sticky (inode(7)): who may write there may remove his own only. The group may write and enter, and not list. */
+const SHARED_WITH_VM = 0o1730;
 
 /** Longest path of a Unix socket: sun_path of 108 bytes, with its closing NUL (unix(7)). */
 const SOCKET_PATH_MAX_BYTES = 107;
@@ -22,24 +25,40 @@ export function memoryDirectories(env: Readonly<Record<string, string | undefine
 
 /**
  * Where the runtime directories of one daemon directory's VMs are: `<memory file system>/slicer-<uid>/<hash>`.
- * Throws no_memory_file_system.
+ * `isForOthers`: whether VMs run as users of their own. Throws no_memory_file_system.
  */
 export async function chooseRuntimeDirectory(
   daemonDirectory: string,
   uid: number,
   candidates: readonly string[],
+  isForOthers = false,
 ): Promise<string> {
   const hash = createHash('sha256').update(daemonDirectory).digest('hex').slice(0, 8);
-  return join(await firstUsable(candidates), `slicer-${uid}`, hash);
+  return join(await firstMemoryDirectory(candidates, isForOthers), `slicer-${uid}`, hash);
 }
 
-/** Makes the runtime directory of one VM, empty. Throws store_not_private. */
+/** Makes the runtime directory of one VM, empty, for `uid` alone. Throws store_not_private. */
 export async function makeRuntimeDirectory(runtimeDirectory: string, uid: number): Promise<void> {
-  const ofDaemon = dirname(runtimeDirectory);
-  await makePrivate(dirname(ofDaemon), uid);
-  await makePrivate(ofDaemon, uid);
+  await makeAbove(runtimeDirectory, uid);
   await rm(runtimeDirectory, { recursive: true, force: true });
   await mkdir(runtimeDirectory, { mode: 0o700 });
+}
+
+/** Makes the directories above a VM's, which others can pass through where this is root's, to what is theirs. Throws store_not_private. */
+export async function makeAbove(runtimeDirectory: string, uid: number): Promise<void> {
+  const ofDaemon = dirname(runtimeDirectory);
+  const passable = uid === 0;
+  await makePrivate(dirname(ofDaemon), uid, passable);
+  await makePrivate(ofDaemon, uid, passable);
+}
+
+/**
+ * Opens a VM's runtime directory to the VM's own user: it can make sockets there, and neither list what is in it
+ * nor replace or remove what is this process's.
+ */
+export async function openToVm(runtimeDirectory: string, uid: number, vmUid: number): Promise<void> {
+  await chown(runtimeDirectory, uid, vmUid);
+  await chmod(runtimeDirectory, SHARED_WITH_VM);
 }
 
 /** Removes what holds no VM's runtime directory any more. */
@@ -58,8 +77,10 @@ export function isRuntimeDirectory(path: string, hostname: string): boolean {
     && /^[0-9a-f]{8}$/.test(basename(dirname(path))) && /^slicer-[0-9]+$/.test(basename(dirname(dirname(path))));
 }
 
-export function socketsIn(runtimeDirectory: string): VmSockets {
+/** `owner`: the VM's own user, undefined where it has none. */
+export function socketsIn(runtimeDirectory: string, owner?: number): VmSockets {
   return {
+    ...(owner === undefined ? {} : { owner }),
     vsock: join(runtimeDirectory, 'vm.vsock'),
     vhost: join(runtimeDirectory, 'vhost.sock'),
     control: join(runtimeDirectory, 'control.sock'),
@@ -77,19 +98,24 @@ export function checkSocketPaths(hostname: string, runtimeDirectory: string): vo
   }
 }
 
-async function firstUsable(candidates: readonly string[]): Promise<string> {
+/**
+ * The first of these that is on a memory-backed file system and writable; `isForOthers`: and that every user can
+ * pass through. Throws no_memory_file_system.
+ */
+export async function firstMemoryDirectory(candidates: readonly string[], isForOthers = false): Promise<string> {
   for (const candidate of candidates) {
     try {
       // A 32-bit number that Node hands out with its sign on some platforms.
       const type = (await statfs(candidate)).type >>> 0;
       if (!MEMORY_BACKED.has(type)) continue;
       await access(candidate, constants.W_OK | constants.X_OK);
+      if (isForOthers && !await isPassable(candidate)) continue;
       return candidate;
     } catch {
       // Not there, or not ours to write: the next one.
     }
   }
   throw fail('no_memory_file_system',
-    `none of ${candidates.join(', ')} is a writable memory-backed file system; boot tokens are kept on no other`,
+    `none of ${candidates.join(', ')} is a writable memory-backed file system${isForOthers ? ' that VMs, as users of their own, could reach' : ''}; boot tokens are kept on no other`,
     'mount -t tmpfs -o mode=1777,nosuid,nodev tmpfs /dev/shm');
 }

@@ -5,17 +5,20 @@
 //   3. the VMM's word, over its control socket, that it took its configuration and the guest starts
 //
 // All or nothing: when a step fails, what was started is ended before the error is thrown.
-import { open, readFile, unlink, type FileHandle } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { open, readFile, type FileHandle } from 'node:fs/promises';
+import { basename } from 'node:path';
 import type { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fail, SlicerError } from '../errors/slicer-error.ts';
 import type { Secret } from '../secret/secret.ts';
-import type { InheritedDescriptor, ProcessPlan, Vmm, VmmControl, VmSpec } from '../vmm/contract.ts';
+import type { ProcessPlan, Vmm, VmmControl, VmSpec } from '../vmm/contract.ts';
+import { FIRST_INHERITED, pathOfDescriptor } from '../vmm/inherited-files.ts';
 import { startConsole, type VmConsole } from './console-log.ts';
+import { isProgramOfAll, openInherited } from './inherited-file.ts';
 import { endProcesses, waitForEnd } from './process-table.ts';
 import type { ProcessIdentity } from './record.ts';
-import { startProcess, type WatchedProcess } from './watched-process.ts';
+import type { VmUser } from './vm-user.ts';
+import { startProcess, type StartOptions, type WatchedProcess } from './watched-process.ts';
 
 const READY_POLL_MS = 2;
 /** Between asking a VM's process to end and forcing it: what they need is milliseconds. */
@@ -31,12 +34,15 @@ export interface StartRequest {
   readonly values: readonly Secret[];
   readonly vmDirectory: string;
   readonly runtimeDirectory: string;
+  /** The VM's own; this process's when absent. */
+  readonly user?: VmUser | undefined;
 }
 
 export interface StartParts {
   readonly vmm: Vmm;
-  /** With `setpriv` the processes end with this one, else they outlive it. */
-  readonly programs: { readonly agent: string; readonly prlimit: string; readonly setpriv?: string };
+  readonly programs: { readonly agent: string; readonly setpriv: string };
+  /** Whether the processes end with this one, whatever ends it; else they outlive it. */
+  readonly endsWithThis?: boolean;
   /** All steps together; a VMM that takes longer hangs. */
   readonly startLimitMs: number;
   /** What takes the processes' output; a log in the VM's directory, with a process of its own, when absent. */
@@ -92,10 +98,10 @@ export async function startVm(request: StartRequest, parts: StartParts, signal: 
  * Starts one process of a VM that runs, in the place of one that ended, and resolves when it listens. The
  * console's log has nothing of it. Throws when it does not come up.
  */
-export async function startInPlace(plan: ProcessPlan, vmDirectory: string, { prlimit, setpriv }: StartParts['programs']): Promise<WatchedProcess> {
-  const { process } = await startProcess({
-    role: plan.role, program: plan.program, argv: plan.argv, stdio: ['ignore', 'ignore', 'ignore'], vmDirectory, prlimit, setpriv,
-  });
+export async function startInPlace(
+  plan: ProcessPlan, vmDirectory: string, parts: Pick<StartParts, 'programs' | 'endsWithThis'>, user: VmUser | undefined,
+): Promise<WatchedProcess> {
+  const { process } = await startAs(plan, user, [], { stdio: ['ignore', 'ignore', 'ignore'], vmDirectory }, parts);
   const attempt = new AbortController();
   const timer = setTimeout(() => attempt.abort(new Error(`${basename(plan.program)} was not ready within ${ALONE_LIMIT_MS / 1000} s`)), ALONE_LIMIT_MS);
   try {
@@ -126,16 +132,9 @@ async function startPlanned(
 ): Promise<WatchedProcess> {
   const files: FileHandle[] = [];
   try {
-    for (const descriptor of plan.descriptors) files.push(await openInherited(descriptor, request));
-    const { process, pipes: [, stdout, stderr] } = await startProcess({
-      role: plan.role,
-      program: plan.program,
-      argv: plan.argv,
-      stdio: ['ignore', ...log.targetsOf(plan), ...files.map((file) => file.fd)],
-      vmDirectory: request.vmDirectory,
-      prlimit: parts.programs.prlimit,
-      setpriv: parts.programs.setpriv,
-    });
+    const { user, values, runtimeDirectory, vmDirectory } = request;
+    for (const descriptor of plan.descriptors) files.push(await openInherited(descriptor, { values, runtimeDirectory, owner: user?.uid }));
+    const { process, pipes: [, stdout, stderr] } = await startAs(plan, user, files, { stdio: ['ignore', ...log.targetsOf(plan)], vmDirectory }, parts);
     log.started?.(plan, stdout as Readable, stderr as Readable);
     return process;
   } finally {
@@ -143,28 +142,24 @@ async function startPlanned(
   }
 }
 
-function openInherited(descriptor: InheritedDescriptor, request: StartRequest): Promise<FileHandle> {
-  if (descriptor.kind === 'device') return open(descriptor.path, 'r+');
-  return openUnlinked(join(request.runtimeDirectory, 'boot-slot'), request.values[descriptor.index] as Secret);
-}
-
-/** A file without a name, open for reading: gone with its last reader. It has no name before it has content. */
-async function openUnlinked(path: string, content: Secret): Promise<FileHandle> {
-  const writer = await open(path, 'wx', 0o600);
-  let reader: FileHandle | undefined;
+/** `files`: what it inherits after the first three of `stdio`. */
+async function startAs(
+  { role, program, argv, capability }: ProcessPlan, user: VmUser | undefined, files: readonly FileHandle[],
+  { stdio, vmDirectory }: Pick<StartOptions, 'stdio' | 'vmDirectory'>, { programs, endsWithThis = false }: Pick<StartParts, 'programs' | 'endsWithThis'>,
+): ReturnType<typeof startProcess> {
+  // A checkout in root's home, say: then it is started as what it is, whatever it is called.
+  const opened = user === undefined || await isProgramOfAll(program) ? undefined : await open(program, 'r');
   try {
-    try {
-      reader = await open(path, 'r');
-    } finally {
-      await unlink(path);
-    }
-    await writer.writeFile(content.reveal());
-    return reader;
-  } catch (error) {
-    await reader?.close();
-    throw error;
+    return await startProcess({
+      role, argv, vmDirectory, endsWithThis, user, capability,
+      program: opened === undefined ? program : pathOfDescriptor(FIRST_INHERITED + files.length),
+      stdio: [...stdio, ...files.map(({ fd }) => fd), ...(opened === undefined ? [] : [opened.fd])],
+      setpriv: programs.setpriv,
+      // A user who wants VMs to be root's has them do what root can.
+      keepsCapabilities: user === undefined,
+    });
   } finally {
-    await writer.close();
+    await opened?.close();
   }
 }
 

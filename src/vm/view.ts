@@ -14,6 +14,7 @@ export function launchedVm(record: LaunchedRecord, lastConsoleLines: readonly st
     tags: record.tags,
     createdAtMs: record.created_at_ms,
     vsockPath: socketsIn(record.runtime_directory).vsock,
+    ...(record.uid === undefined ? {} : { vmUid: record.uid }),
     group: record.group,
     cpus: record.cpus,
     ramBytes: record.ram_bytes,

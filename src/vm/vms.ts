@@ -18,6 +18,7 @@ import type { AttachedRecord, LaunchedRecord } from './record.ts';
 import { recordOfDamaged, RecordDirectory } from './record-directory.ts';
 import { checkSocketPaths, chooseRuntimeDirectory, removeIfEmpty } from './runtime-directory.ts';
 import { attachedVm } from './view.ts';
+import { VmUsers, type UidRange } from './vm-user.ts';
 import { ProcessPoll } from './watched-process.ts';
 
 export interface VmsOptions {
@@ -25,6 +26,8 @@ export interface VmsOptions {
   readonly uid: number;
   /** Where to look for tmpfs: see `memoryDirectories`. */
   readonly memoryDirectories: readonly string[];
+  /** The users that VMs run as; undefined where that is this process's. */
+  readonly vmUids?: UidRange | undefined;
   readonly programs: VmPrograms;
   readonly accelerator: Accelerator;
   readonly arch: GuestArch;
@@ -48,9 +51,10 @@ const START_LIMIT_MS = 60_000;
 /** Resolves when every VM on disk is adopted or cleared. Throws no_memory_file_system. */
 export async function openVms(options: VmsOptions): Promise<Vms> {
   const daemonDirectory = await realpath(options.daemonDirectory);
-  const runtimeDirectory = await chooseRuntimeDirectory(daemonDirectory, options.uid, options.memoryDirectories);
+  const runtimeDirectory = await chooseRuntimeDirectory(daemonDirectory, options.uid, options.memoryDirectories, options.vmUids !== undefined);
   const records = await RecordDirectory.open(daemonDirectory, options.uid);
-  const vms = new OpenVms(options, records, runtimeDirectory);
+  const users = options.vmUids === undefined ? undefined : await VmUsers.open(options.vmUids, options.uid, options.memoryDirectories);
+  const vms = new OpenVms(options, records, runtimeDirectory, users);
   await vms.adoptAll();
   return vms;
 }
@@ -67,7 +71,7 @@ class OpenVms implements Vms {
   readonly #resetListeners = new Set<(hostname: string) => void>();
   #closing = false;
 
-  constructor(options: VmsOptions, records: RecordDirectory, runtimeDirectory: string) {
+  constructor(options: VmsOptions, records: RecordDirectory, runtimeDirectory: string, users: VmUsers | undefined) {
     this.#options = options;
     this.#records = records;
     this.#runtimeDirectory = runtimeDirectory;
@@ -81,6 +85,7 @@ class OpenVms implements Vms {
       poll: this.#poll,
       bootId: readBootId(),
       uid: options.uid,
+      users,
       newBootToken: () => newBootToken(options.randomBytes),
       warn: options.warn,
       changed: (hostname) => this.#changed(hostname),
@@ -139,6 +144,7 @@ class OpenVms implements Vms {
       guest_cid: request.guestCid ?? drawCid(this.#options.randomBytes, new Set(machines.map(({ guestCid }) => guestCid))),
       ...(this.#options.kernelVsock && request.vmm.hypervisor === 'qemu' ? { host_port: drawHostPort(this.#options.randomBytes, new Set(machines.flatMap(({ hostPort }) => hostPort ?? []))) } : {}),
       runtime_directory: runtimeDirectory,
+      lent: [],
       boot_id: this.#parts.bootId,
       processes: [],
     });

@@ -1,11 +1,13 @@
 // Processes of a VM, started so that they outlive the one who starts them: each leads a session of its
-// own, has no terminal, sees nothing of this one's environment or descriptors, and leaves no core dump (it would hold
-// the guest's memory, and secrets with it).
+// own, has no terminal, sees nothing of this one's environment or descriptors, and has no right that its work does
+// not take (privileges.ts). It leaves no core dump, which would hold the guest's memory and secrets with it, since
+// this one leaves none (private-process.ts): that limit is inherited.
 import { spawn, type StdioOptions } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import type { Duplex, Readable, Writable } from 'node:stream';
 import { inheritedDescriptors } from './inherited-descriptors.ts';
 import { isAlive, PROCESS_MARK, startTimeOf } from './process-table.ts';
+import { setprivArguments, type Privileges } from './privileges.ts';
 import type { ProcessIdentity, ProcessRole } from './record.ts';
 
 export interface WatchedProcess {
@@ -16,7 +18,7 @@ export interface WatchedProcess {
 
 export const ENDED_WELL = 'ended with exit code 0';
 
-export interface StartOptions {
+export interface StartOptions extends Privileges {
   readonly role: ProcessRole;
   readonly program: string;
   readonly argv: readonly string[];
@@ -24,17 +26,18 @@ export interface StartOptions {
   readonly stdio: readonly ('ignore' | 'pipe' | number | Writable | Readable)[];
   /** The VM's directory; the process is known by it after a crash of its parent. */
   readonly vmDirectory: string;
-  /** Absolute path of util-linux's prlimit. */
-  readonly prlimit: string;
-  /** Absolute path of util-linux's setpriv, for a process that the kernel is to kill when this one ends, however it does. */
-  readonly setpriv?: string | undefined;
+  /** Absolute path of util-linux's setpriv. */
+  readonly setpriv: string;
+  /** Whether the kernel is to kill the process when this one ends, however it does. */
+  readonly endsWithThis?: boolean;
 }
 
 /** Resolves when the program was executed. Throws what spawn(2) says. */
 export async function startProcess(options: StartOptions): Promise<{ process: WatchedProcess; pipes: readonly (Duplex | null)[] }> {
   const nothing = openSync('/dev/null', 'r+');
-  const leash = options.setpriv === undefined ? [] : [options.setpriv, '--pdeathsig', 'KILL'];
-  const child = spawn(options.prlimit, ['--core=0', ...leash, options.program, ...options.argv], {
+  const leash = options.endsWithThis === true ? ['--pdeathsig', 'KILL'] : [];
+  const privileges = setprivArguments(options, process.geteuid?.() === 0);
+  const child = spawn(options.setpriv, [...privileges, ...leash, options.program, ...options.argv], {
     cwd: '/',
     detached: true,
     env: { [PROCESS_MARK]: options.vmDirectory },

@@ -1,7 +1,8 @@
 // Cloud Hypervisor (v53), configured over its API socket: its command line holds the socket's path and
 // nothing else, since every user of the host can read that. No option makes it more talkative: with `-v` it
 // logs its whole configuration. Its standard error is filtered all the same, as some of its errors quote
-// what they could not use; seccomp is on by default. It is not trusted further than to run its VM.
+// what they could not use; seccomp is on by default, and Landlock where the kernel has it. It is not trusted
+// further than to run its VM.
 //
 // It ends with exit code 0 when the guest powers off, and also when somebody ends it by SIGTERM or one of
 // its own threads fails: the last lines of the log tell which. A guest that resets its machine, or whose
@@ -13,8 +14,10 @@ import type { GuestArch } from '../delivery/hypervisor.ts';
 import { fail, type Problem } from '../errors/slicer-error.ts';
 import type { Secret } from '../secret/secret.ts';
 import { addedInterfaces, cloudHypervisorConfig, cloudHypervisorProblems, netConfig } from './cloud-hypervisor-config.ts';
-import type { NetworkInterface, ProcessPlan, Share, Vmm, VmmControl, VmSpec } from './contract.ts';
+import type { NetworkInterface, ProcessPlan, Share, Vmm, VmmControl, VmSockets, VmSpec } from './contract.ts';
 import { putWithDescriptors } from './descriptor-request.ts';
+import { namedByDescriptors } from './inherited-files.ts';
+import { findLandlock, landlockConfig } from './landlock.ts';
 import { REQUEST_MAX_BYTES, vmmRequest } from './vmm-api.ts';
 
 /** Absolute paths. */
@@ -38,25 +41,26 @@ export function cloudHypervisorVmm(programs: CloudHypervisorPrograms, arch: Gues
     problems: (spec, values = []) => [...cloudHypervisorProblems(spec, arch), ...sizeProblems(spec, values)],
     plan: (spec) => [vmmProcess(programs.cloudHypervisor, spec)],
     boot: async (spec, values, signal) => {
-      const { control } = spec.sockets;
+      const { sockets } = spec;
       for (const share of spec.shares) await checkShare(share);
-      await vmmRequest(control, 'PUT', `${API}/vm.create`, cloudHypervisorConfig(spec, values), signal);
+      const config = cloudHypervisorConfig(namedByDescriptors(spec).spec, values);
+      await vmmRequest(sockets, 'PUT', `${API}/vm.create`, await findLandlock() ? { ...config, ...landlockConfig(spec) } : config, signal);
       for (const network of addedInterfaces(spec)) await addInterface(programs.agent, spec, network, signal);
-      await vmmRequest(control, 'PUT', `${API}/vm.boot`, undefined, signal);
-      return controlOf(control);
+      await vmmRequest(sockets, 'PUT', `${API}/vm.boot`, undefined, signal);
+      return controlOf(sockets);
     },
-    connect: async ({ control }, signal) => {
-      if (!ping.safeParse(await vmmRequest(control, 'GET', `${API}/vmm.ping`, undefined, signal)).success) {
+    connect: async (sockets, signal) => {
+      if (!ping.safeParse(await vmmRequest(sockets, 'GET', `${API}/vmm.ping`, undefined, signal)).success) {
         throw fail('launch_failed', 'what listens on the control socket is no Cloud Hypervisor');
       }
-      return controlOf(control);
+      return controlOf(sockets);
     },
   };
 }
 
 /** A plan keeps room for what is not a value, and a VM with many disks or a long command line takes more. */
 function sizeProblems(spec: VmSpec, values: readonly Secret[]): readonly Problem[] {
-  const sizeBytes = Buffer.byteLength(JSON.stringify(cloudHypervisorConfig(spec, values)));
+  const sizeBytes = Buffer.byteLength(JSON.stringify({ ...cloudHypervisorConfig(spec, values), ...landlockConfig(spec) }));
   return sizeBytes <= REQUEST_MAX_BYTES ? [] : [{
     code: 'value_too_large',
     message: `vm "${spec.name}" is a request of ${sizeBytes} bytes with all that goes over its boot channel; Cloud Hypervisor takes ${REQUEST_MAX_BYTES}`,
@@ -64,12 +68,13 @@ function sizeProblems(spec: VmSpec, values: readonly Secret[]): readonly Problem
   }];
 }
 
-function vmmProcess(program: string, { sockets }: VmSpec): ProcessPlan {
+function vmmProcess(program: string, spec: VmSpec): ProcessPlan {
+  const { sockets } = spec;
   return {
     role: 'vmm',
     program,
     argv: ['--api-socket', `path=${optionValue(sockets.control)}`],
-    descriptors: [],
+    descriptors: namedByDescriptors(spec).descriptors,
     readySocket: sockets.control,
     filtersStderr: true,
   };
@@ -85,7 +90,7 @@ async function checkShare({ tag, socket }: Share): Promise<void> {
 async function addInterface(agent: string, spec: VmSpec, network: NetworkInterface, signal: AbortSignal): Promise<void> {
   const path = `${API}/vm.add-net`;
   if (network.kind !== 'macvtap') {
-    await vmmRequest(spec.sockets.control, 'PUT', path, netConfig(network, spec.cpus), signal);
+    await vmmRequest(spec.sockets, 'PUT', path, netConfig(network, spec.cpus), signal);
     return;
   }
   const files: FileHandle[] = [];
@@ -94,7 +99,7 @@ async function addInterface(agent: string, spec: VmSpec, network: NetworkInterfa
     const mac = network.mac ?? (await readFile(`/sys/class/net/${network.name}/address`, 'latin1')).trim();
     while (files.length < spec.cpus) files.push(await open(network.device, 'r+'));
     const body = netConfig(network, spec.cpus, mac);
-    await putWithDescriptors(agent, spec.sockets.control, path, body, files.map(({ fd }) => fd), signal);
+    await putWithDescriptors(agent, spec.sockets, path, body, files.map(({ fd }) => fd), signal);
   } catch (error) {
     const { code = '' } = error as NodeJS.ErrnoException;
     if (!/^E[A-Z]+$/.test(code)) throw error;
@@ -104,10 +109,10 @@ async function addInterface(agent: string, spec: VmSpec, network: NetworkInterfa
   }
 }
 
-function controlOf(socket: string): VmmControl {
+function controlOf(sockets: VmSockets): VmmControl {
   return {
     powerButton: async () => {
-      await vmmRequest(socket, 'PUT', `${API}/vm.power-button`, undefined, AbortSignal.timeout(BUTTON_LIMIT_MS));
+      await vmmRequest(sockets, 'PUT', `${API}/vm.power-button`, undefined, AbortSignal.timeout(BUTTON_LIMIT_MS));
     },
     onReset: () => undefined,
     // Each request has a connection of its own.

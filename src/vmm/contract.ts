@@ -15,6 +15,11 @@ export interface VmSockets {
   readonly vhost: string;
   /** Where the VMM takes orders: QMP for QEMU, the REST API of the others. */
   readonly control: string;
+  /**
+   * The user that the VM's processes run as, where it is another than this process's. Then sockets are the VM's
+   * only when they are that user's, and files are handed over open: no path leads that user to them.
+   */
+  readonly owner?: number;
 }
 
 /** A raw disk. The first of a VM is /dev/vda in the guest, the second /dev/vdb, and so on. */
@@ -91,7 +96,13 @@ export type InheritedDescriptor =
   /** The value of a boot slot, in a file that has no name any more. */
   | { readonly kind: 'boot-slot'; readonly index: number }
   /** A character device, opened for reading and writing. */
-  | { readonly kind: 'device'; readonly path: string };
+  | { readonly kind: 'device'; readonly path: string }
+  /**
+   * A file that the process could not get at by its path. `open`: for reading, or for both; `name`: not opened,
+   * so that the process opens it by its descriptor's name in /proc, and its own rights decide; `content`: so that it
+   * can be opened for reading like that, whatever the process's rights.
+   */
+  | { readonly kind: 'file'; readonly path: string; readonly access: 'open' | 'open-writable' | 'name' | 'content' };
 
 export interface ProcessPlan {
   /** `vsock`: the VM's VSOCK device; `vmm`: the hypervisor. */
@@ -103,6 +114,8 @@ export interface ProcessPlan {
   readonly readySocket: string;
   /** Whether its stderr may repeat a value, so that it goes to the log through the filter for that. */
   readonly filtersStderr: boolean;
+  /** What the process needs to begin with, and gives up itself (capabilities(7)); nothing when absent. */
+  readonly capability?: 'net_bind_service';
 }
 
 /** Another VSOCK process for a VM whose guest runs on. */

@@ -3,7 +3,10 @@
 // is to attach as descriptors 3 and on, and its standard output is the answer.
 import { spawn } from 'node:child_process';
 import { fail } from '../errors/slicer-error.ts';
-import { ANSWER_MAX_BYTES, encodeBody, takeAnswer } from './vmm-api.ts';
+import { closeSync } from 'node:fs';
+import { openOwnedSocket } from '../socket/owned-socket.ts';
+import { FIRST_INHERITED, pathOfDescriptor } from './inherited-files.ts';
+import { ANSWER_MAX_BYTES, encodeBody, takeAnswer, type ApiSocket } from './vmm-api.ts';
 
 /** RFC 9112, 4: the status line; then a head without obsolete line folding, and the body. */
 const ANSWER = /^HTTP\/1\.1 (\d{3}) [^\r\n]*\r\n(?:[^\r\n]+\r\n)*\r\n(.*)$/s;
@@ -14,7 +17,7 @@ const ANSWER = /^HTTP\/1\.1 (\d{3}) [^\r\n]*\r\n(?:[^\r\n]+\r\n)*\r\n(.*)$/s;
  */
 export async function putWithDescriptors(
   agent: string,
-  socket: string,
+  socket: ApiSocket,
   path: string,
   body: object,
   descriptors: readonly number[],
@@ -37,11 +40,14 @@ export function takeWholeAnswer(what: string, answer: string): unknown {
   return takeAnswer(what, Number(status), text);
 }
 
-function run(agent: string, socket: string, request: string, descriptors: readonly number[], signal: AbortSignal): Promise<string> {
+function run(agent: string, { control, owner }: ApiSocket, request: string, descriptors: readonly number[], signal: AbortSignal): Promise<string> {
   return new Promise((resolve, reject) => {
-    const child = spawn(agent, ['http-fds', '--socket', socket], {
-      cwd: '/', env: {}, signal, stdio: ['pipe', 'pipe', 'ignore', ...descriptors],
+    const owned = owner === undefined ? [] : [openOwnedSocket(control, owner)];
+    const path = owner === undefined ? control : pathOfDescriptor(FIRST_INHERITED + descriptors.length);
+    const child = spawn(agent, ['http-fds', '--socket', path, '--count', String(descriptors.length)], {
+      cwd: '/', env: {}, signal, stdio: ['pipe', 'pipe', 'ignore', ...descriptors, ...owned],
     });
+    for (const descriptor of owned) closeSync(descriptor);
     let answer = '';
     child.stdout?.setEncoding('utf8').on('data', (text: string) => {
       answer += text;

@@ -3,8 +3,9 @@
 // Firecracker (1.16) is not trusted further than to run its VM.
 import * as z from 'zod';
 import { fail } from '../errors/slicer-error.ts';
-import type { ProcessPlan, Vmm, VmmControl, VmSpec } from './contract.ts';
+import type { ProcessPlan, Vmm, VmmControl, VmSockets, VmSpec } from './contract.ts';
 import { firecrackerConfig, firecrackerProblems, firecrackerRequests } from './firecracker-config.ts';
+import { namedByDescriptors } from './inherited-files.ts';
 import { vmmRequest } from './vmm-api.ts';
 
 /** How long a Firecracker that runs may take to pass on the power button. */
@@ -19,40 +20,41 @@ export function firecrackerVmm(program: string): Vmm {
     problems: firecrackerProblems,
     plan: (spec) => [vmmProcess(program, spec)],
     boot: async (spec, _values, signal) => {
-      for (const { path, body } of firecrackerRequests(firecrackerConfig(spec))) {
-        await vmmRequest(spec.sockets.control, 'PUT', path, body, signal);
+      for (const { path, body } of firecrackerRequests(firecrackerConfig(namedByDescriptors(spec).spec))) {
+        await vmmRequest(spec.sockets, 'PUT', path, body, signal);
       }
-      return controlOf(spec.sockets.control);
+      return controlOf(spec.sockets);
     },
-    connect: async ({ control }, signal) => {
-      const info = instanceInfo.safeParse(await vmmRequest(control, 'GET', '/', undefined, signal));
+    connect: async (sockets, signal) => {
+      const info = instanceInfo.safeParse(await vmmRequest(sockets, 'GET', '/', undefined, signal));
       if (!info.success) throw fail('launch_failed', 'what listens on the control socket is no Firecracker');
       if (info.data.state !== 'Running') {
         throw fail('launch_failed', `expected firecracker to run its guest, its state is ${info.data.state}`);
       }
-      return controlOf(control);
+      return controlOf(sockets);
     },
   };
 }
 
-function vmmProcess(program: string, { name, sockets }: VmSpec): ProcessPlan {
+function vmmProcess(program: string, spec: VmSpec): ProcessPlan {
+  const { name, sockets } = spec;
   return {
     role: 'vmm',
     program,
     // Its log goes where the guest's console does. At more than this it tells each request that it takes, and
     // what guests do by the way.
     argv: ['--id', name, '--api-sock', sockets.control, '--level', 'Error'],
-    descriptors: [],
+    descriptors: namedByDescriptors(spec).descriptors,
     readySocket: sockets.control,
     filtersStderr: false,
   };
 }
 
-function controlOf(socket: string): VmmControl {
+function controlOf(sockets: VmSockets): VmmControl {
   return {
     // Ctrl+Alt+Del on a keyboard; what that does is the guest's choice. Firecracker refuses it on aarch64.
     powerButton: async () => {
-      await vmmRequest(socket, 'PUT', '/actions', { action_type: 'SendCtrlAltDel' }, AbortSignal.timeout(BUTTON_LIMIT_MS));
+      await vmmRequest(sockets, 'PUT', '/actions', { action_type: 'SendCtrlAltDel' }, AbortSignal.timeout(BUTTON_LIMIT_MS));
     },
     // A reset ends Firecracker.
     onReset: () => undefined,

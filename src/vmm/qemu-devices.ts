@@ -2,7 +2,8 @@
 // that alone.
 import { createHash } from 'node:crypto';
 import type { MachineType } from '../delivery/hypervisor.ts';
-import type { InheritedDescriptor, NetworkInterface, VmSpec } from './contract.ts';
+import type { InheritedDescriptor, NetworkInterface, VmSpec, Volume } from './contract.ts';
+import { pathOfDescriptor } from './inherited-files.ts';
 
 export const MIB = 1024 * 1024;
 
@@ -11,19 +12,25 @@ export const VSOCK_DEVICE = 'vsock-device';
 export const VSOCK_CHARDEV = 'vsock';
 export const VSOCK_PORT = 'vsock-port';
 
-/** `inherit`: makes the process inherit a descriptor, and says which number it has there. */
-export function deviceArgv(machine: MachineType, spec: VmSpec, inherit: (descriptor: InheritedDescriptor) => number): string[] {
+/** Makes the process inherit a descriptor, and says which number it has there. */
+type Inherit = (descriptor: InheritedDescriptor) => number;
+
+export function deviceArgv(machine: MachineType, spec: VmSpec, inherit: Inherit): string[] {
   const bus = machine === 'q35' ? 'pci' : 'device';
   return [
-    ...vsockArgv(machine, spec),
+    ...vsockArgv(machine, spec, inherit),
     '-object', 'rng-builtin,id=rng',
     '-device', `virtio-rng-${bus},rng=rng`,
-    ...spec.volumes.flatMap(({ path, readOnly }, index) => [
-      '-blockdev', `driver=raw,node-name=volume-${index},read-only=${onOff(readOnly)},file.driver=file,file.filename=${optionValue(path)}`,
-      '-device', `virtio-blk-${bus},drive=volume-${index}`,
-    ]),
+    ...spec.volumes.flatMap((volume, index) => {
+      const { options, path } = fileOf(volume, index, spec, inherit);
+      return [
+        ...options,
+        '-blockdev', `driver=raw,node-name=volume-${index},read-only=${onOff(volume.readOnly)},file.driver=file,file.filename=${optionValue(path)}`,
+        '-device', `virtio-blk-${bus},drive=volume-${index}`,
+      ];
+    }),
     ...spec.shares.flatMap(({ tag, socket }, index) => [
-      '-chardev', `socket,id=share-${index},path=${optionValue(socket)}`,
+      '-chardev', `socket,id=share-${index},path=${optionValue(spec.sockets.owner === undefined ? socket : pathOfDescriptor(inherit({ kind: 'file', path: socket, access: 'name' })))}`,
       '-device', `vhost-user-fs-${bus},chardev=share-${index},tag=${optionValue(tag)}`,
     ]),
     ...spec.interfaces.flatMap((network, index) => [
@@ -37,12 +44,19 @@ export function deviceArgv(machine: MachineType, spec: VmSpec, inherit: (descrip
   ];
 }
 
-function vsockArgv(machine: MachineType, { vsock, guestCid, sockets }: VmSpec): string[] {
+/** A disk is handed over open, in a set of descriptors that QEMU takes for a path: nobody else's rights change. */
+function fileOf({ path, readOnly }: Volume, index: number, { sockets }: VmSpec, inherit: Inherit): { readonly options: string[]; readonly path: string } {
+  if (sockets.owner === undefined) return { options: [], path };
+  const descriptor = inherit({ kind: 'file', path, access: readOnly ? 'open' : 'open-writable' });
+  return { options: ['-add-fd', `fd=${descriptor},set=${index}`], path: `/dev/fdset/${index}` };
+}
+
+function vsockArgv(machine: MachineType, { vsock, guestCid, sockets }: VmSpec, inherit: Inherit): string[] {
   // Behind a port, so that the device can be taken out and put back while the guest runs.
   const port = machine === 'q35' ? ['-device', `pcie-root-port,id=${VSOCK_PORT},chassis=1,slot=1`] : [];
   const place = machine === 'q35' ? ['-pci', `,bus=${VSOCK_PORT}`] : ['-device', ''];
   const device = (kind: string, options: string): string => `${kind}${place[0]},id=${VSOCK_DEVICE},${options}${place[1]}`;
-  if (vsock.kind === 'kernel') return [...port, '-device', device('vhost-vsock', `guest-cid=${guestCid}`)];
+  if (vsock.kind === 'kernel') return [...port, '-device', device('vhost-vsock', `guest-cid=${guestCid}${sockets.owner === undefined ? '' : `,vhostfd=${inherit({ kind: 'device', path: '/dev/vhost-vsock' })}`}`)];
   return [
     '-chardev', `socket,id=${VSOCK_CHARDEV},path=${optionValue(sockets.vhost)}`,
     ...port,
@@ -50,7 +64,7 @@ function vsockArgv(machine: MachineType, { vsock, guestCid, sockets }: VmSpec): 
   ];
 }
 
-function netdev(network: NetworkInterface, id: string, inherit: (descriptor: InheritedDescriptor) => number): string {
+function netdev(network: NetworkInterface, id: string, inherit: Inherit): string {
   switch (network.kind) {
     // QEMU's own network stack (slirp).
     case 'user': return `user,id=${id}`;

@@ -6,6 +6,7 @@ import type { MachineType } from '../delivery/hypervisor.ts';
 import type { Problem } from '../errors/slicer-error.ts';
 import type { InheritedDescriptor, ProcessPlan, Vmm, VmSpec } from './contract.ts';
 import { deviceArgv, MIB, optionValue } from './qemu-devices.ts';
+import { FIRST_INHERITED, pathOfDescriptor } from './inherited-files.ts';
 import { connectQmp } from './qmp.ts';
 
 export interface QemuPrograms {
@@ -16,8 +17,6 @@ export interface QemuPrograms {
   /** The agent's binary, for its host mode that relays the kernel's VSOCK. */
   readonly agent: string;
 }
-
-const FIRST_INHERITED = 3;
 
 /**
  * Without cmpxchg16b under emulation: QEMU 7.2 (Debian 12) computes its flags from stale state, and about
@@ -45,12 +44,12 @@ export function qemuVmm(machine: MachineType, programs: QemuPrograms): Vmm {
       return replugs && machine === 'microvm' ? undefined : { plan: vsockProcess(programs, vm), replugs };
     },
     boot: async ({ sockets, balloon, ramBytes }, _values, signal) => {
-      const control = await connectQmp(sockets.control, signal);
+      const control = await connectQmp(sockets, signal);
       // QEMU's balloon is told what the guest keeps.
       if (balloon !== undefined && balloon.sizeBytes > 0) await control.setBalloon(ramBytes - balloon.sizeBytes);
       return control;
     },
-    connect: (sockets, signal) => connectQmp(sockets.control, signal),
+    connect: (sockets, signal) => connectQmp(sockets, signal),
   };
 }
 
@@ -72,6 +71,8 @@ function vsockProcess(programs: QemuPrograms, { guestCid, vsock, sockets }: Pick
       program: programs.agent,
       argv: ['vsock', '--cid', String(guestCid), '--port', String(vsock.hostPort), '--uds-path', sockets.vsock],
       readySocket: sockets.vsock,
+      // Its port of the host is a reserved one.
+      capability: 'net_bind_service',
     };
   }
   return {
@@ -85,6 +86,8 @@ function vsockProcess(programs: QemuPrograms, { guestCid, vsock, sockets }: Pick
 function qemuProcess(machine: MachineType, program: string, spec: VmSpec): ProcessPlan {
   const descriptors: InheritedDescriptor[] = spec.bootSlots.map((_, index) => ({ kind: 'boot-slot', index }));
   const inherit = (descriptor: InheritedDescriptor): number => FIRST_INHERITED + descriptors.push(descriptor) - 1;
+  const file = (path: string): string =>
+    (spec.sockets.owner === undefined ? path : pathOfDescriptor(inherit({ kind: 'file', path, access: 'content' })));
   return {
     role: 'vmm',
     program,
@@ -100,8 +103,8 @@ function qemuProcess(machine: MachineType, program: string, spec: VmSpec): Proce
       '-m', `${spec.ramBytes / MIB}M`,
       // vhost-user: the processes of VSOCK device and shares map the guest's memory.
       '-object', `memory-backend-memfd,id=memory,size=${spec.ramBytes / MIB}M,share=on`,
-      '-kernel', spec.kernel,
-      ...(spec.initrd === undefined ? [] : ['-initrd', spec.initrd]),
+      '-kernel', file(spec.kernel),
+      ...(spec.initrd === undefined ? [] : ['-initrd', file(spec.initrd)]),
       '-append', cmdlineOf(machine, spec),
       ...bootSlotArgv(spec),
       // stdout is the console's log, stdin is /dev/null.

@@ -4,7 +4,8 @@
 import { connect, type Socket } from 'node:net';
 import * as z from 'zod';
 import { fail } from '../errors/slicer-error.ts';
-import type { VmmControl } from './contract.ts';
+import { atOwnedSocket } from '../socket/owned-socket.ts';
+import type { VmmControl, VmSockets } from './contract.ts';
 import { replugVsock, type QmpRefusal } from './qemu-vsock.ts';
 import { printable } from './vmm-api.ts';
 
@@ -29,9 +30,9 @@ export interface QmpControl extends VmmControl {
 }
 
 /** Throws launch_failed when QEMU closes, breaks the protocol or refuses, vm_not_running when it closed between two commands; `signal`'s reason when it aborts. */
-export async function connectQmp(path: string, signal: AbortSignal): Promise<QmpControl> {
+export async function connectQmp({ control, owner }: Pick<VmSockets, 'control' | 'owner'>, signal: AbortSignal): Promise<QmpControl> {
   signal.throwIfAborted();
-  const socket = connect(path);
+  const socket = atOwnedSocket(control, owner, (path) => connect(path));
   const abort = (): void => void socket.destroy(signal.reason as Error);
   signal.addEventListener('abort', abort, { once: true });
   try {

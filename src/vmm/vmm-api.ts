@@ -4,6 +4,11 @@
 // than to run its VM: its answer is bounded, and what is no answer ends the request.
 import { request, type IncomingMessage } from 'node:http';
 import { fail } from '../errors/slicer-error.ts';
+import { atOwnedSocket } from '../socket/owned-socket.ts';
+import type { VmSockets } from './contract.ts';
+
+/** Where a VMM takes requests, and whose socket it must be. */
+export type ApiSocket = Pick<VmSockets, 'control' | 'owner'>;
 
 /** MAX_PAYLOAD_SIZE of the micro_http crate, which Cloud Hypervisor (through v53) and Firecracker serve their APIs with. */
 export const REQUEST_MAX_BYTES = 51_200;
@@ -21,7 +26,7 @@ export type VmmMethod = 'GET' | 'PUT' | 'PATCH';
  * `signal`'s reason when it aborts. There is no other time limit.
  */
 export async function vmmRequest(
-  socket: string,
+  socket: ApiSocket,
   method: VmmMethod,
   path: string,
   body: object | undefined,
@@ -73,7 +78,7 @@ export function printable(text: string): string {
 }
 
 function send(
-  socketPath: string,
+  { control, owner }: ApiSocket,
   method: VmmMethod,
   path: string,
   bytes: Buffer | undefined,
@@ -87,7 +92,7 @@ function send(
       // Never chunked, which micro_http does not read.
       ...(method !== 'GET' && { 'Content-Length': String(bytes?.length ?? 0) }),
     };
-    request({ socketPath, method, path, headers, agent: false, signal })
+    atOwnedSocket(control, owner, (socketPath) => request({ socketPath, method, path, headers, agent: false, signal }))
       .on('response', resolve)
       .on('error', reject)
       // An answer that switches protocols (101) is none to Node: it ends the connection, and says nothing else.

@@ -9,7 +9,7 @@ import { AGENT, outcomeOf, type AgentResult } from './guest-fixture.ts';
 import { startPeer } from './unix-peer.ts';
 
 function send(path: string, request: string | Buffer, descriptors: readonly number[] = []): Promise<AgentResult> {
-  const child = spawn(AGENT, ['http-fds', '--socket', path], { stdio: ['pipe', 'pipe', 'pipe', ...descriptors] });
+  const child = spawn(AGENT, ['http-fds', '--socket', path, '--count', String(descriptors.length)], { stdio: ['pipe', 'pipe', 'pipe', ...descriptors] });
   child.stdin?.on('error', () => undefined);
   child.stdin?.end(request);
   return outcomeOf(child);

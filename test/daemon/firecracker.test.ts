@@ -20,9 +20,9 @@ import { base64, call, directoryFor, GROUP, memoryLog, type Answer } from './dae
 
 const CANARY = 'canary-6b1f0c';
 
-const prlimit = await findProgram('prlimit', process.env['PATH'] ?? '');
+const setpriv = await findProgram('setpriv', process.env['PATH'] ?? '');
 const skip = agentPath() === undefined ? 'the agent is not built: npm run build'
-  : prlimit === undefined ? 'prlimit is missing: apt-get install util-linux' : false;
+  : setpriv === undefined ? 'setpriv is missing: apt-get install util-linux' : false;
 
 function agentPath(): string | undefined {
   try {
@@ -100,7 +100,7 @@ async function start(t: TestContext, where: Place, options: Options = {}): Promi
       openVms: async () => (vms = await openVms({
         daemonDirectory: directory, uid: process.getuid!(), memoryDirectories: [memoryDirectory],
         programs: {
-          firecracker, agent: agentPath()!, prlimit: prlimit!,
+          firecracker, agent: agentPath()!, setpriv: setpriv!,
           qemu: '/not/there', vhostDeviceVsock: '/not/there', cloudHypervisor: '/not/there',
         },
         accelerator: 'kvm', arch: 'x86_64', kernelVsock: true, tscKhz: undefined, startLimitMs,

@@ -56,7 +56,7 @@ async function forwarder(t: TestContext): Promise<Forwarder> {
   const directory = mkdtempSync(join(tmpdir(), 'slicer-notify-'));
   const notices: GuestNotice[] = [];
   let wake: () => void = () => undefined;
-  const running = await startNotifyForwarder(join(directory, 'vm.vsock'), (notice) => {
+  const running = await startNotifyForwarder(join(directory, 'vm.vsock'), undefined, (notice) => {
     notices.push(notice);
     wake();
   });

@@ -154,7 +154,7 @@ test('a reset gives the guest a new machine in the same process, and ends its VS
     return socket;
   };
   const closed = once((await dial()).on('error', () => undefined), 'close');
-  await vmmRequest(lab.spec.sockets.control, 'PUT', '/api/v1/vm.reboot', undefined, forever);
+  await vmmRequest(lab.spec.sockets, 'PUT', '/api/v1/vm.reboot', undefined, forever);
   await closed;
   await lab.wrote(/slicer-agent[^]*slicer-agent/);
   (await dial()).destroy();

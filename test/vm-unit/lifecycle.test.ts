@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { MACHINE_TYPES } from '../../src/delivery/hypervisor.ts';
 import type { LaunchedVm } from '../../src/vm/contract.ts';
+import { listenPrivately } from '../../src/live/socket-listener.ts';
 import { findMarked } from '../../src/vm/process-table.ts';
 import { hooks, missingPart, openLab, until, untilConsole, type Lab } from './vm-fixture.ts';
 
@@ -115,7 +116,7 @@ for (const machine of MACHINE_TYPES) {
     const server = createServer((socket) => socket.destroy());
     t.after(() => server.close());
     await vms.launch({ ...lab.request, vmm: { hypervisor: 'qemu', machine }, cmdline: lab.image.cmdline }, {
-      beforeStart: async ({ vsockPath }) => void await once(server.listen(`${vsockPath}_901`), 'listening'),
+      beforeStart: ({ vsockPath, vmUid }) => listenPrivately(server, `${vsockPath}_901`, vmUid),
   });
   await once(server, 'connection');
   await vms.stopAll();

@@ -22,6 +22,8 @@ const launched: LaunchedRecord = {
   live_credentials: [{ name: 'DB', secret: 'db' as SecretName, trim_newline: true }],
   userdata: { state: 'done', exit_code: 3 },
   guest_cid: 4711,
+  uid: 2080374784,
+  lent: [{ path: '/srv/db.raw', owner: 0 }],
   runtime_directory: '/run/slicer-0/0123abcd/web-1',
   boot_id: 'e9a7b7d6-0000-4000-8000-000000000000',
   processes: [{ role: 'vmm', pid: 12, start_time: 3456 }],

@@ -10,7 +10,7 @@ import { startVm } from '../../src/vm/start.ts';
 import type { Vmm, VmSpec } from '../../src/vmm/contract.ts';
 
 const PATH = process.env['PATH'] ?? '';
-const [prlimit = '', ends = ''] = await Promise.all([findProgram('prlimit', PATH), findProgram('false', PATH)]);
+const [setpriv = '', ends = ''] = await Promise.all([findProgram('setpriv', PATH), findProgram('false', PATH)]);
 
 test('a value is written when its file has no name any more, so that nothing is left of it whatever ends the start', async (t) => {
   const directory = mkdtempSync('/dev/shm/slicer-start-');
@@ -32,7 +32,7 @@ test('a value is written when its file has no name any more, so that nothing is 
   await assert.rejects(startVm({
     spec: { name: 'web-1' } as VmSpec, values: [new Secret(Buffer.from('a value'))], vmDirectory: directory, runtimeDirectory: directory,
   }, {
-    vmm, programs: { agent: '', prlimit }, startLimitMs: 10_000,
+    vmm, programs: { agent: '', setpriv }, startLimitMs: 10_000,
     console: { targetsOf: () => ['pipe', 'pipe'], release: () => undefined, lastLines: async () => [] },
   }, new AbortController().signal), /vmm ended with exit code 1/);
   assert.deepEqual(readdirSync(directory), []);

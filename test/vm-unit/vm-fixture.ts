@@ -1,7 +1,8 @@
 // VMs of the real parts: QEMU, vhost-device-vsock, the agent as console writer, and the tiny image.
+import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdtempSync, realpathSync, readdirSync, rmSync, watch } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { chmodSync, existsSync, mkdtempSync, realpathSync, readdirSync, rmSync, watch } from 'node:fs';
+import { readlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
@@ -14,6 +15,7 @@ import type { LaunchHooks, LaunchRequest, Vm, Vms } from '../../src/vm/contract.
 import { endProcesses, findMarked } from '../../src/vm/process-table.ts';
 import { findProgram, type VmPrograms } from '../../src/vm/programs.ts';
 import { findTscKhz } from '../../src/vmm/time-stamp-counter.ts';
+import { DEFAULT_UIDS } from '../../src/vm/vm-user.ts';
 import { openVms, type VmsOptions } from '../../src/vm/vms.ts';
 
 export const hooks: LaunchHooks = { beforeStart: async () => undefined };
@@ -37,7 +39,7 @@ export async function realPrograms(): Promise<VmPrograms> {
     qemu: await findProgram('qemu-system-x86_64', path) as string,
     cloudHypervisor: await findProgram('cloud-hypervisor', path) ?? '/usr/bin/cloud-hypervisor',
     firecracker: await findProgram('firecracker', path) ?? '/usr/bin/firecracker',
-    prlimit: await findProgram('prlimit', path) as string,
+    setpriv: await findProgram('setpriv', path) as string,
     vhostDeviceVsock: await ensureVhostDeviceVsock(),
     agent: findAgent(HOST_ARCH),
   };
@@ -60,6 +62,10 @@ export interface Lab {
 export async function openLab(t: TestContext): Promise<Lab> {
   const daemonDirectory = realpathSync(mkdtempSync(join(tmpdir(), 'slicer-vms-')));
   const memoryDirectory = mkdtempSync('/dev/shm/slicer-vms-');
+  // As /run is: VMs have users of their own.
+  chmodSync(memoryDirectory, 0o711);
+  // As `slicer up` does for itself; the VM's processes inherit it.
+  execFileSync('prlimit', [`--pid=${process.pid}`, '--core=0']);
   const image = await ensureTinyImage();
   const warnings: string[] = [];
   const opened: Vms[] = [];
@@ -98,6 +104,7 @@ export async function openLab(t: TestContext): Promise<Lab> {
       const vms = await openVms({
         daemonDirectory,
         uid: process.getuid!(),
+        vmUids: process.getuid!() === 0 ? DEFAULT_UIDS : undefined,
         memoryDirectories: [memoryDirectory],
         programs: await realPrograms(),
         accelerator: 'tcg',
@@ -123,8 +130,7 @@ export async function openLab(t: TestContext): Promise<Lab> {
     },
     async pidOf(hostname, word) {
       for (const { pid } of await findMarked(join(vmsDirectory, hostname))) {
-        const [program = ''] = (await readFile(`/proc/${pid}/cmdline`, 'latin1')).split('\0');
-        if (program.includes(word)) return pid;
+        if ((await readlink(`/proc/${pid}/exe`)).includes(word)) return pid;
       }
       throw new Error(`vm "${hostname}" has no process "${word}"`);
     },

@@ -23,7 +23,7 @@ test('a process of a VM sees what it is given, and nothing of its starter\'s des
     const given = openSync('/dev/zero', 'r');
     const { process: started } = await startProcess({
       role: 'vmm', program: '/bin/sh', argv: ['-c', 'ls -l /proc/$$/fd; tr "\\\\0" "\\\\n" < /proc/$$/environ'],
-      stdio: ['ignore', 1, 2, given], vmDirectory: '/vm', prlimit: '/usr/bin/prlimit',
+      stdio: ['ignore', 1, 2, given], vmDirectory: '/vm', setpriv: '/usr/bin/setpriv',
     });
     await started.ended;`;
   // Open in the starter as a lock of its caller would be. (Node closes the lowest ones for its children by itself.)

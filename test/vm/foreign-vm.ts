@@ -2,7 +2,7 @@
 // processes, in a directory of its own and without a boot channel.
 import { spawn, type ChildProcess } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, rmSync, watch, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, watch, writeFileSync, readlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { cpioArchive, type CpioEntry } from '../../image/cpio.ts';
 import { processesOf } from './processes.ts';
@@ -30,9 +30,11 @@ export interface ForeignVmOptions {
 export async function startForeignVm(vmDirectory: string, options: ForeignVmOptions = {}): Promise<ForeignVm> {
   const withVsock = options.vsock ?? true;
   const [vsock, vmm] = ['vhost-device-vsock', 'qemu-system'].map((program) => {
-    const found = processesOf(vmDirectory).find(({ cmdline }) => cmdline.toString().split('\0')[0]?.includes(program));
+    const found = processesOf(vmDirectory).find(({ pid }) => readlinkSync(`/proc/${pid}/exe`).includes(program));
     if (found === undefined) throw new Error(`no ${program} runs for ${vmDirectory}`);
-    return found.cmdline.toString().split('\0').slice(0, -1);
+    // What it was handed open has a path, too.
+    return found.cmdline.toString().split('\0').slice(0, -1)
+      .map((word) => word.replace(/\/proc\/self\/fd\/(\d+)/, (_, descriptor: string) => readlinkSync(`/proc/${found.pid}/fd/${descriptor}`)));
   }) as [string[], string[]];
   const modelDirectory = dirname(vsock[vsock.indexOf('--uds-path') + 1] as string);
   const directory = mkdtempSync('/dev/shm/foreign-vm-');

@@ -41,11 +41,14 @@ const LAUNCH_LIMIT_S = LIMIT_MS / 1000;
 
 export class Slicer {
   readonly directory: string;
+  /** Searched before all others. */
+  readonly #programs: string | undefined;
   #daemon: ChildProcess | undefined;
   #output = '';
   #exitCode: Promise<number | null> = Promise.resolve(null);
 
-  constructor(config: string) {
+  constructor(config: string, programs?: string) {
+    this.#programs = programs;
     this.directory = realpathSync(mkdtempSync(join(tmpdir(), 'slicer-vm-')));
     writeFileSync(join(this.directory, 'slicer.yaml'), config);
   }
@@ -226,7 +229,7 @@ export class Slicer {
   #env(): NodeJS.ProcessEnv {
     const { PATH = '', HOME, SLICER_CACHE, SLICER_ACCEL, SLICER_VSOCK } = process.env;
     const kept = Object.fromEntries(Object.entries({ HOME, SLICER_CACHE, SLICER_ACCEL, SLICER_VSOCK }).filter(([, value]) => value !== undefined));
-    return { ...kept, PATH: [join(ROOT, 'bin'), dirname(process.execPath), PATH].join(delimiter) };
+    return { ...kept, PATH: [...(this.#programs === undefined ? [] : [this.#programs]), join(ROOT, 'bin'), dirname(process.execPath), PATH].join(delimiter) };
   }
 }
 

@@ -14,6 +14,7 @@ import { Secret } from '../../src/secret/secret.ts';
 import { addedInterfaces, cloudHypervisorConfig } from '../../src/vmm/cloud-hypervisor-config.ts';
 import { cloudHypervisorVmm } from '../../src/vmm/cloud-hypervisor.ts';
 import type { Vmm, VmSpec } from '../../src/vmm/contract.ts';
+import { landlockConfig } from '../../src/vmm/landlock.ts';
 import { REQUEST_MAX_BYTES } from '../../src/vmm/vmm-api.ts';
 import { installFakeCloudHypervisor, type Fault, type InstalledFake, type Misbehaviour } from './fake-cloud-hypervisor.ts';
 import { assertRefusals, runCloudHypervisor, type RunningCloudHypervisor } from './running-cloud-hypervisor.ts';
@@ -133,7 +134,7 @@ for (const [what, change, messages] of lacking) {
 
 test('a request of 51,200 bytes has no problem, and one byte more is refused before anything is started', () => {
   const [strings, value] = [slots(1), new Secret(Buffer.alloc(45_000, 'x'))];
-  const sizeOf = (spec: VmSpec): number => JSON.stringify(cloudHypervisorConfig(spec, [value])).length;
+  const sizeOf = (spec: VmSpec): number => JSON.stringify({ ...cloudHypervisorConfig(spec, [value]), ...landlockConfig(spec) }).length;
   const of = (cmdline: string): VmSpec => ({ ...minimal, bootSlots: strings, cmdline });
   const room = 51_200 - sizeOf(of(''));
   assert.deepEqual(pure.problems(of('c'.repeat(room)), [value]), []);

@@ -46,20 +46,20 @@ function serve(t: TestContext, status: number, body: string): { readonly path: s
 
 test('a request is made through the agent, with an answer that has no body', { skip }, async (t) => {
   const { path, requests } = serve(t, 204, '');
-  await putWithDescriptors(agent!, path, '/api/v1/vm.add-net', { mac: '02:00:00:00:00:01' }, [descriptor, descriptor], forever);
+  await putWithDescriptors(agent!, { control: path }, '/api/v1/vm.add-net', { mac: '02:00:00:00:00:01' }, [descriptor, descriptor], forever);
   assert.deepEqual(requests, ['PUT /api/v1/vm.add-net {"mac":"02:00:00:00:00:01"}']);
 });
 
 test('a refusal is told as that of any other request', { skip }, async (t) => {
   const { path } = serve(t, 500, '["Error from API","The network device could not be added to the VM"]');
-  await assert.rejects(putWithDescriptors(agent!, path, '/x', {}, [descriptor], forever), {
+  await assert.rejects(putWithDescriptors(agent!, { control: path }, '/x', {}, [descriptor], forever), {
     code: 'launch_failed',
     message: 'the VMM answered PUT /x with status 500: ["Error from API","The network device could not be added to the VM"]',
   });
 });
 
 test('a VMM that is not there is the agent\'s failure', { skip }, async () => {
-  await assert.rejects(putWithDescriptors(agent!, join(directory, 'none.sock'), '/x', {}, [descriptor], forever), {
+  await assert.rejects(putWithDescriptors(agent!, { control: join(directory, 'none.sock') }, '/x', {}, [descriptor], forever), {
     code: 'launch_failed', message: /^the agent could not pass descriptors to the VMM: it ended with exit code [1-9]/,
   });
 });
@@ -73,9 +73,9 @@ function script(text: string): string {
 
 test('it is given the request whole, and one descriptor for each', async () => {
   // Its standard error is no place for an answer.
-  const program = script(`[ -e /proc/self/fd/4 ] && ! [ -e /proc/self/fd/5 ] && [ "$*" = "http-fds --socket /a.sock" ] || exit 9
+  const program = script(`[ -e /proc/self/fd/4 ] && ! [ -e /proc/self/fd/5 ] && [ "$*" = "http-fds --socket /a.sock --count 2" ] || exit 9
 cat > ${directory}/request; echo noise >&2; printf 'HTTP/1.1 204 \\r\\nServer: Cloud Hypervisor API\\r\\nConnection: keep-alive\\r\\n\\r\\n'`);
-  await putWithDescriptors(program, '/a.sock', '/x', { a: 1 }, [descriptor, descriptor], forever);
+  await putWithDescriptors(program, { control: '/a.sock' }, '/x', { a: 1 }, [descriptor, descriptor], forever);
   assert.equal(readFileSync(join(directory, 'request'), 'latin1'), [
     'PUT /x HTTP/1.1', 'Host: localhost', 'Accept: application/json', 'Content-Type: application/json', 'Content-Length: 7',
     'Connection: close', '', '{"a":1}',
@@ -89,19 +89,19 @@ for (const [what, text, message] of [
   ['no end', 'exec cat /dev/zero', 'the agent could not pass descriptors to the VMM: it ended with exit code null'],
 ] as const) {
   test(`an agent that answers with ${what} is an error`, async () => {
-    await assert.rejects(putWithDescriptors(script(text), '/a.sock', '/x', {}, [descriptor], forever), { code: 'launch_failed', message });
+    await assert.rejects(putWithDescriptors(script(text), { control: '/a.sock' }, '/x', {}, [descriptor], forever), { code: 'launch_failed', message });
   });
 }
 
 test('an agent that is not there is an error', async () => {
-  await assert.rejects(putWithDescriptors('/not/there', '/a.sock', '/x', {}, [descriptor], forever), {
+  await assert.rejects(putWithDescriptors('/not/there', { control: '/a.sock' }, '/x', {}, [descriptor], forever), {
     code: 'launch_failed', message: '/not/there could not be started: ENOENT',
   });
 });
 
 test('an agent that hangs is waited for until the signal says otherwise', async () => {
   const abort = new AbortController();
-  const asked = putWithDescriptors(script('exec sleep 1000'), '/a.sock', '/x', {}, [descriptor], abort.signal);
+  const asked = putWithDescriptors(script('exec sleep 1000'), { control: '/a.sock' }, '/x', {}, [descriptor], abort.signal);
   abort.abort(new Error('enough'));
   await assert.rejects(asked, { message: 'enough' });
 });

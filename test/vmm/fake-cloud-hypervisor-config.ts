@@ -48,6 +48,8 @@ export const vmConfig = z.strictObject({
   }).optional(),
   vsock: z.strictObject({ ...pci, cid: z.int().min(0).max(0xffff_ffff), socket: z.string() }).optional(),
   watchdog: z.boolean().optional(),
+  landlock_enable: z.boolean().optional(),
+  landlock_rules: z.array(z.object({ path: z.string(), access: z.string() })).optional(),
   pvpanic: z.boolean().optional(),
   serial: console('Off', 'Pty', 'Tty', 'File', 'Socket', 'Null').optional(),
   console: console('Off', 'Pty', 'Tty', 'File', 'Socket', 'Null').optional(),

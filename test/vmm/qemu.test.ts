@@ -144,6 +144,7 @@ test("with the host kernel's VSOCK a relay of the agent's comes first", () => {
     descriptors: [],
     readySocket: '/run/s/vm.vsock',
     filtersStderr: false,
+    capability: 'net_bind_service',
   });
   assert.ok(lines(qemu!.argv).includes('-device vhost-vsock-pci,id=vsock-device,guest-cid=4711,bus=vsock-port'));
   assert.ok(!qemu!.argv.some((option) => option.includes('vhost.sock')));

@@ -50,7 +50,7 @@ test('a connection stands once QEMU took its capabilities, and passes the power 
     commands.push(command);
     return agree(command, id);
   });
-  const control = await connectQmp(path, forever);
+  const control = await connectQmp({ control: path }, forever);
   await control.powerButton();
   assert.deepEqual(commands, ['qmp_capabilities', 'query-status', 'system_powerdown']);
   control.close();
@@ -64,7 +64,7 @@ for (const [reason, poweredOff] of [['guest-shutdown', true], ['host-signal', fa
       socket.end(`{"event": "SHUTDOWN", "data": {"guest": true, "reason": "${reason}"}, "timestamp": {"seconds": 1}}\r\n`);
       return '';
     });
-    const control = await connectQmp(path, forever);
+    const control = await connectQmp({ control: path }, forever);
     await assert.rejects(control.powerButton(), { message: 'qemu closed its control socket' });
     assert.equal(await control.ended, poweredOff);
   });
@@ -72,18 +72,18 @@ for (const [reason, poweredOff] of [['guest-shutdown', true], ['host-signal', fa
 
 test('an event between a command and its answer is not the answer', async () => {
   await serve(GREETING, (command, id) => `{"event": "RTC_CHANGE", "data": {"offset": 0}}\r\n${agree(command, id)}`);
-  (await connectQmp(path, forever)).close();
+  (await connectQmp({ control: path }, forever)).close();
 });
 
 test('an answer in pieces is read whole', async () => {
   await serve(GREETING.slice(0, 20), (_, id) => `{"return": {}, "id": "${id}"}\r\n`);
   server.once('connection', (socket: Socket) => setImmediate(() => socket.write(GREETING.slice(20))));
-  (await connectQmp(path, forever)).close();
+  (await connectQmp({ control: path }, forever)).close();
 });
 
 test('a command that QEMU refuses says why', async () => {
   await serve(GREETING, (_, id) => `{"error": {"class": "GenericError", "desc": "not now"}, "id": "${id}"}\r\n`);
-  await assert.rejects(connectQmp(path, forever), { code: 'launch_failed', message: 'qemu refused a command: not now' });
+  await assert.rejects(connectQmp({ control: path }, forever), { code: 'launch_failed', message: 'qemu refused a command: not now' });
 });
 
 for (const [what, greeting] of [
@@ -93,21 +93,21 @@ for (const [what, greeting] of [
 ] as const) {
   test(`${what} ends the connection with an error that does not quote it`, async () => {
     await serve(greeting, agree);
-    await assert.rejects(connectQmp(path, forever), /^SlicerError: expected QMP from qemu, got a line/);
+    await assert.rejects(connectQmp({ control: path }, forever), /^SlicerError: expected QMP from qemu, got a line/);
   });
 }
 
 test('a VMM that closes before it greets is an error', async () => {
   await serve('', agree);
   server.once('connection', (socket: Socket) => socket.end());
-  await assert.rejects(connectQmp(path, forever), { message: 'qemu closed its control socket' });
+  await assert.rejects(connectQmp({ control: path }, forever), { message: 'qemu closed its control socket' });
 });
 
 test('a VMM that never greets is waited for until the signal says otherwise', async () => {
   await serve('', agree);
   const abort = new AbortController();
   server.once('connection', () => abort.abort(new Error('enough')));
-  await assert.rejects(connectQmp(path, abort.signal), { message: 'enough' });
+  await assert.rejects(connectQmp({ control: path }, abort.signal), { message: 'enough' });
 });
 
 test('a VSOCK device is asked out again and again, and its process started between what frees and what takes the socket', async () => {
@@ -121,7 +121,7 @@ test('a VSOCK device is asked out again and again, and its process started betwe
     const refusal = refusals[command]?.shift() ?? {};
     return Object.keys(refusal).length === 0 ? agree(command, id) : `${JSON.stringify({ error: refusal, id })}\r\n`;
   });
-  const control = await connectQmp(path, forever);
+  const control = await connectQmp({ control: path }, forever);
   await control.replugVsock?.('/run/vhost.sock', async () => void steps.push('process'), forever);
   assert.deepEqual(steps.slice(2), [
     'device_del', 'device_del', 'device_del', 'chardev-remove', 'chardev-remove', 'process', 'chardev-add', 'device_add',
@@ -137,7 +137,7 @@ test('a VSOCK device that was taken out and not put back, by one who was killed 
     if (command === 'chardev-remove') return `${JSON.stringify({ error: { class: 'GenericError', desc: 'Chardev \'vsock\' not found' }, id })}\r\n`;
     return agree(command, id);
   });
-  const control = await connectQmp(path, forever);
+  const control = await connectQmp({ control: path }, forever);
   await control.replugVsock?.('/run/vhost.sock', async () => undefined, forever);
   assert.deepEqual(steps.slice(2), ['device_del', 'chardev-remove', 'chardev-add', 'device_add']);
   control.close();
@@ -150,7 +150,7 @@ test('a wait for the guest to let go of its device ends with the signal, and wit
     if (command === 'system_powerdown') socket.destroy();
     return agree(command, id);
   });
-  const control = await connectQmp(path, forever);
+  const control = await connectQmp({ control: path }, forever);
   await assert.rejects(async () => control.replugVsock?.('/run/vhost.sock', async () => undefined, abort.signal), { message: 'enough' });
   const waiting = control.replugVsock?.('/run/vhost.sock', async () => undefined, forever);
   void control.powerButton().catch(() => undefined);

@@ -53,7 +53,7 @@ test('a request is one of HTTP/1.1 with its length, and its answer is JSON', asy
     requests.push(text);
     socket.write(answered('200', '{"version":"v53.0"}'));
   });
-  assert.deepEqual(await vmmRequest(path, 'PUT', '/api/v1/vm.create', { a: 'b' }, forever), { version: 'v53.0' });
+  assert.deepEqual(await vmmRequest({ control: path }, 'PUT', '/api/v1/vm.create', { a: 'b' }, forever), { version: 'v53.0' });
   const [head, body] = requests[0]!.split('\r\n\r\n') as [string, string];
   assert.deepEqual(head.split('\r\n'), [
     'PUT /api/v1/vm.create HTTP/1.1', 'Host: localhost', 'Accept: application/json', 'Content-Type: application/json',
@@ -68,8 +68,8 @@ test('a request without a body says that it has none', async () => {
     requests.push(text);
     socket.write('HTTP/1.1 204 \r\nServer: Cloud Hypervisor API\r\nConnection: keep-alive\r\n\r\n');
   });
-  assert.equal(await vmmRequest(path, 'PUT', '/api/v1/vm.boot', undefined, forever), undefined);
-  await vmmRequest(path, 'GET', '/api/v1/vmm.ping', undefined, forever);
+  assert.equal(await vmmRequest({ control: path }, 'PUT', '/api/v1/vm.boot', undefined, forever), undefined);
+  await vmmRequest({ control: path }, 'GET', '/api/v1/vmm.ping', undefined, forever);
   assert.match(requests[0]!, /^PUT \/api\/v1\/vm\.boot HTTP\/1\.1\r\n(?!.*Transfer-Encoding).*Content-Length: 0\r\n.*\r\n\r\n$/s);
   assert.doesNotMatch(requests[1]!, /content-length|content-type|transfer-encoding/i);
 });
@@ -110,7 +110,7 @@ for (const [what, [answer, message]] of Object.entries(failures)) {
   test(`a VMM that answers with ${what} is an error without the value`, async () => {
     await serve(answer);
     const body = { secret: 'io.systemd.credential.binary:token=c2VjcmV0IQ==' };
-    await assert.rejects(vmmRequest(path, 'PUT', '/x', body, forever), (error: any) => {
+    await assert.rejects(vmmRequest({ control: path }, 'PUT', '/x', body, forever), (error: any) => {
       assert.deepEqual([error.code, error.message, error.cause], ['launch_failed', message, undefined]);
       return true;
     });
@@ -120,15 +120,15 @@ for (const [what, [answer, message]] of Object.entries(failures)) {
 test('a VMM that does not answer is waited for until the signal says otherwise', async () => {
   const abort = new AbortController();
   await serve(() => abort.abort(new Error('enough')));
-  await assert.rejects(vmmRequest(path, 'PUT', '/x', {}, abort.signal), { message: 'enough' });
+  await assert.rejects(vmmRequest({ control: path }, 'PUT', '/x', {}, abort.signal), { message: 'enough' });
 });
 
 test('a signal that has aborted before lets nothing be sent', async () => {
-  await assert.rejects(vmmRequest(path, 'PUT', '/x', {}, AbortSignal.abort(new Error('late'))), { message: 'late' });
+  await assert.rejects(vmmRequest({ control: path }, 'PUT', '/x', {}, AbortSignal.abort(new Error('late'))), { message: 'late' });
 });
 
 test('a VMM that is not there is an error', async () => {
-  await assert.rejects(vmmRequest(path, 'GET', '/x', undefined, forever), {
+  await assert.rejects(vmmRequest({ control: path }, 'GET', '/x', undefined, forever), {
     code: 'launch_failed', message: 'the VMM\'s API socket could not be asked for GET /x: ENOENT',
   });
 });
@@ -140,7 +140,7 @@ for (const [size, sent] of [[REQUEST_MAX_BYTES - 1, true], [REQUEST_MAX_BYTES, t
       lengths.push(/content-length: (\d+)/i.exec(text)?.[1]);
       socket.write(answered('204', ''));
     });
-    const asked = vmmRequest(path, 'PUT', '/x', { a: 'x'.repeat(size - '{"a":""}'.length) }, forever);
+    const asked = vmmRequest({ control: path }, 'PUT', '/x', { a: 'x'.repeat(size - '{"a":""}'.length) }, forever);
     if (sent) await asked;
     else await assert.rejects(asked, { code: 'launch_failed', message: 'the body of PUT /x is 51201 bytes; the VMM takes 51200' });
     assert.deepEqual(lengths, sent ? [String(size)] : []);

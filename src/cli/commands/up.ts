@@ -5,9 +5,11 @@ import { installCrashHandler } from '../../daemon/crash.ts';
 import { startDaemon } from '../../daemon/daemon.ts';
 import { openLog } from '../../daemon/log.ts';
 import { fail, SlicerError } from '../../errors/slicer-error.ts';
+import { serviceManager, type ServiceManager } from '../../run/service-manager.ts';
 import { keepProcessPrivate } from '../../vm/private-process.ts';
 import type { Context } from '../context.ts';
 import { inventoryOf, vmsOfMachine, type InstanceFlags } from '../instance-options.ts';
+import { warn } from '../output.ts';
 import { addVarsFlags } from '../vars-flags.ts';
 
 const DEFAULT_FILE = 'slicer.yaml';
@@ -42,10 +44,21 @@ export function configure(command: Command, context: Context): void {
       const log = openLog(context.env['SLICER_LOG_LEVEL']);
       installCrashHandler(log);
       await keepProcessPrivate(context.env['PATH'] ?? '');
+      const manager = await managerOf(context);
       const daemon = await startDaemon(config, { directory: process.cwd(), keepVms, log, ...(inventory === undefined ? {} : { inventory }) });
       for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void daemon.stop().catch(() => undefined));
+      manager?.tell({ ready: true, status: `the API is at ${daemon.urls.join(' and ')}` });
       await daemon.done;
     });
+}
+
+/** Who waits to be told that the API answers (Type=notify). Throws missing_part where it could not be. */
+async function managerOf(context: Context): Promise<ServiceManager | undefined> {
+  const socket = context.env['NOTIFY_SOCKET'] ?? '';
+  if (socket === '') return undefined;
+  const manager = await serviceManager(socket, context.env['PATH'] ?? '', (fact) => warn(context, fact));
+  if (manager === undefined) throw fail('missing_part', 'systemd-notify is not there, and $NOTIFY_SOCKET is to be told that the daemon is up', 'apt-get install systemd');
+  return manager;
 }
 
 /** Without a file the next step is to make one. */

@@ -86,7 +86,7 @@ const qmp: Target = {
   check: async (input, random) => {
     const at = await socket();
     at.with(input, { ...random, once: () => true });
-    await refusedOr(['launch_failed', 'vm_not_running'], connectQmp(at.path, SIGNAL).then(async (control) => {
+    await refusedOr(['launch_failed', 'vm_not_running'], connectQmp({ control: at.path }, SIGNAL).then(async (control) => {
       assert.equal(typeof await control.ended, 'boolean');
     }));
   },
@@ -111,7 +111,7 @@ const api: Target = {
     if (!random.once(8)) return;
     const at = await socket();
     at.with(input, random);
-    await refusedOr(['launch_failed'], vmmRequest(at.path, 'PUT', '/api/v1/vm.create', { a: CANARY }, SIGNAL));
+    await refusedOr(['launch_failed'], vmmRequest({ control: at.path }, 'PUT', '/api/v1/vm.create', { a: CANARY }, SIGNAL));
   },
 };
 

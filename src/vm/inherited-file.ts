@@ -1,0 +1,77 @@
+// Opens what a VM's process inherits, as its plan has it.
+import { constants, copyFile, open, stat, unlink, type FileHandle } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { fail } from '../errors/slicer-error.ts';
+import type { Secret } from '../secret/secret.ts';
+import { O_PATH } from '../socket/owned-socket.ts';
+import { isPassable } from './private-directory.ts';
+import type { InheritedDescriptor } from '../vmm/contract.ts';
+
+const READ_BY_OTHERS = 0o004;
+const EXECUTED_BY_OTHERS = 0o001;
+
+export interface InheritedFrom {
+  /** One for each boot slot. */
+  readonly values: readonly Secret[];
+  readonly runtimeDirectory: string;
+  /** Who opens what it inherits by name; undefined where that is this process's user. */
+  readonly owner: number | undefined;
+}
+
+/** Throws launch_failed with the file's path. */
+export async function openInherited(descriptor: InheritedDescriptor, { values, runtimeDirectory, owner }: InheritedFrom): Promise<FileHandle> {
+  if (descriptor.kind === 'boot-slot') return openUnlinked(join(runtimeDirectory, 'boot-slot'), values[descriptor.index] as Secret, owner);
+  const { path } = descriptor;
+  try {
+    if (descriptor.kind === 'device') return await open(path, 'r+');
+    switch (descriptor.access) {
+      case 'open': return await open(path, 'r');
+      case 'open-writable': return await open(path, 'r+');
+      case 'name': return await open(path, O_PATH);
+      case 'content': return owner === undefined || await isOpenTo(path, READ_BY_OTHERS) ? await open(path, 'r') : await openCopy(path, join(runtimeDirectory, 'copy'), owner);
+    }
+  } catch (error) {
+    throw fail('launch_failed', `${path} can't be opened: ${(error as NodeJS.ErrnoException).code}`);
+  }
+}
+
+/** A file without a name, open for reading: gone with its last reader. It has no name before it has content. */
+async function openUnlinked(path: string, content: Secret, owner: number | undefined): Promise<FileHandle> {
+  const writer = await open(path, 'wx', 0o600);
+  let reader: FileHandle | undefined;
+  try {
+    try {
+      reader = await open(path, 'r');
+    } finally {
+      await unlink(path);
+    }
+    // QEMU opens it once more, by its descriptor's name.
+    if (owner !== undefined) await writer.chown(owner, owner);
+    await writer.writeFile(content.reveal());
+    return reader;
+  } catch (error) {
+    await reader?.close();
+    throw error;
+  } finally {
+    await writer.close();
+  }
+}
+
+/** A file that is closed to the VM's user is so to others for a reason: that user gets a copy without a name, in memory. */
+async function openCopy(path: string, place: string, owner: number): Promise<FileHandle> {
+  await copyFile(path, place, constants.COPYFILE_EXCL);
+  try {
+    const copy = await open(place, 'r');
+    await copy.chown(owner, owner);
+    return copy;
+  } finally {
+    await unlink(place);
+  }
+}
+
+/** Whether every user can start the program by its path. */
+export async function isProgramOfAll(path: string): Promise<boolean> {
+  return await isOpenTo(path, READ_BY_OTHERS | EXECUTED_BY_OTHERS) && isPassable(dirname(path));
+}
+
+export const isOpenTo = (path: string, bits: number): Promise<boolean> => stat(path).then(({ mode }) => (mode & bits) === bits, () => false);
