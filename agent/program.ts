@@ -1,5 +1,6 @@
 // How the agent starts programs for the host: by itself, or, where systemd confines it, through a service beside
 // it that is not confined (commands.ts), so that what it starts is not either.
+import * as os from 'os';
 import * as sys from 'sys';
 import { onceExited } from './children.ts';
 import { Connection } from './connection.ts';
@@ -52,8 +53,7 @@ export type CommandAnswer =
   | { readonly failed: { readonly code: string; readonly message: string; readonly pid: number | undefined } }
   | { readonly status: number };
 
-/** As a program's that was killed: who started it did not live to see its end. */
-const LOST_STATUS = 128 + 9;
+const SIGHUP = 1;
 
 /** `path`: the service's socket. */
 export function startThrough(path: string): StartProgram {
@@ -61,6 +61,7 @@ export function startThrough(path: string): StartProgram {
     let ends: readonly number[] = [];
     let isSettled = false;
     let hasEnded = false;
+    let pid: number | undefined;
     let onExit: ((status: number) => void) | undefined;
     const fail = (fault: Fault, pid?: number): void => {
       if (isSettled) return;
@@ -71,8 +72,9 @@ export function startThrough(path: string): StartProgram {
     const take = (answer: CommandAnswer): void => {
       if ('pid' in answer) {
         isSettled = true;
+        pid = answer.pid;
         const [input = -1, output = -1, error = -1] = ends.slice(3);
-        onStarted({ pid: answer.pid, streams: [input, output, error], onceExited: (listener) => (onExit = listener) });
+        onStarted({ pid, streams: [input, output, error], onceExited: (listener) => (onExit = listener) });
       } else if ('failed' in answer) {
         fail(new Fault(answer.failed.code, answer.failed.message), answer.failed.pid);
       } else {
@@ -94,7 +96,10 @@ export function startThrough(path: string): StartProgram {
         },
         onClose: (fault) => {
           fail(fault ?? new Fault('closed', 'the service that starts programs has ended'));
-          if (!hasEnded) onExit?.(LOST_STATUS);
+          if (hasEnded || pid === undefined) return;
+          // Nobody will tell of its end: it gets what it would from a terminal that went away.
+          os.kill(-pid, SIGHUP);
+          onExit?.(128 + SIGHUP);
         },
       });
       if (sent < 0) return connection.close(new Fault('EAGAIN', 'the service that starts programs takes no more'));

@@ -46,6 +46,19 @@ test('systemd holds the port, and tells how many secrets its agent holds', { ski
   assert.match(await inGuest('/root/attacker ports 900'), /: EADDRINUSE$/m);
 });
 
+test('`systemd-analyze security slicer-agent` says at most OK, and a command is root without a sandbox', { skip }, async () => {
+  // Exposure below 5.0 is OK, below 1.0 SAFE.
+  assert.match(await inGuest('systemd-analyze security --no-pager slicer-agent | tail -1'), / [0-4]\.[0-9] (OK|SAFE) /);
+  const agent = await inGuest('pid=$(systemctl show -P MainPID slicer-agent); grep -E "^(CapBnd|NoNewPrivs|Seccomp):" /proc/$pid/status; readlink /proc/$pid/ns/mnt');
+  assert.match(agent, /^NoNewPrivs:\t1$/m);
+  assert.match(agent, /^Seccomp:\t2$/m);
+  // As PID 1 is, and what it starts by itself.
+  const seen = 'status | grep -E "^(Cap|NoNewPrivs|Seccomp)"';
+  assert.equal(await inGuest(`cat /proc/self/${seen}; readlink /proc/self/ns/mnt; id -u`), await inGuest(`cat /proc/1/${seen}; readlink /proc/1/ns/mnt; echo 0`));
+  assert.notEqual(agent.split('\n').at(-2), (await inGuest('readlink /proc/self/ns/mnt')).trim());
+  assert.equal(await inGuest('touch /etc/made /usr/made && rm /etc/made /usr/made && mount -t tmpfs none /mnt && umount /mnt && echo can'), 'can\n');
+});
+
 test('userdata waits for the network, and is no part of the boot', { skip }, async () => {
   assert.equal(await inGuest('cat /root/network /root/userdata-runs'), 'active\nran\n');
   assert.equal(await inGuest('systemctl show -P Result slicer-userdata'), 'success\n');
@@ -63,7 +76,7 @@ test('a service reads a credential that came over the live channel, and its newe
 
 test('an agent that is killed is back with its secrets, runs no userdata again, and takes nobody along', { skip }, async () => {
   await inGuest('setsid sleep 1000 > /dev/null 2>&1 < /dev/null & true');
-  await start('kill', 'before=$(pidof slicer-agent)\nkill -9 $before\nuntil [ "$(pidof slicer-agent)" ] && [ "$(pidof slicer-agent)" != $before ]; do sleep 0.1; done\n'
+  await start('kill', 'of() { systemctl show -P MainPID slicer-agent; }\nbefore=$(of)\nkill -9 $before\nuntil [ "$(of)" != 0 ] && [ "$(of)" != $before ]; do sleep 0.1; done\n'
     + 'until [ "$(systemctl show -P ActiveState slicer-agent)" = active ]; do sleep 0.1; done');
   await finished('kill');
   await fixture.slicer.ok(['secret', 'update', 'api-key'], { stdin: 'two\n' });
@@ -95,7 +108,7 @@ test('uninstall takes out all of it, and install puts it back', { skip }, async 
   await start('again', `
 cp /usr/bin/slicer-agent /root/agent
 /root/agent uninstall
-echo "left: $(ls /etc/systemd/system /etc/systemd/system/*.wants | grep -E 'slicer-(agent|secrets|userdata)')$(ls /usr/bin/slicer-agent 2>/dev/null)$(pidof slicer-agent)"
+echo "left: $(ls /etc/systemd/system /etc/systemd/system/*.wants | grep -E 'slicer-(agent|commands|secrets|userdata)')$(ls /usr/bin/slicer-agent 2>/dev/null)$(pidof slicer-agent)"
 /root/attacker ports 900
 /root/agent install
 until [ "$(systemctl show -P ActiveState slicer-agent)" = active ]; do sleep 0.1; done
