@@ -4,6 +4,7 @@
 //
 // A change is recorded twice, as begun and as ended, so that nothing is acknowledged without a record, and
 // nothing is changed without one however this process ends. See docs/architecture.md.
+import { dirname } from 'node:path';
 import { fail, SlicerError } from '../errors/slicer-error.ts';
 import { LogFile, type LogFileOptions } from './log-file.ts';
 import { ACTOR, formatRecord, type AuditEntry } from './record.ts';
@@ -158,6 +159,10 @@ const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code
 
 function notWritable(path: string, error: unknown): SlicerError {
   const code = codeOf(error);
-  const hint = code === 'ENOSPC' || code === 'EDQUOT' ? `df -h ${path}` : `ls -ld ${path}`;
-  return fail('audit_not_writable', `the audit log ${path} can't be written (${code}): nothing is changed without a record`, hint);
+  return fail('audit_not_writable', `the audit log ${path} can't be written (${code}): nothing is changed without a record`, hintFor(path, code));
+}
+
+function hintFor(path: string, code: string): string {
+  if (code === 'ENOENT') return `mkdir -p ${dirname(path)}`;
+  return code === 'ENOSPC' || code === 'EDQUOT' ? `df -h ${dirname(path)}` : `ls -ld ${path}`;
 }

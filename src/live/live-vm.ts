@@ -82,7 +82,7 @@ class LiveVmServer implements LiveVm {
     this.#view = viewOf(source.snapshot(), this.#scope);
     this.#report = new ReportRoute({ limits, monotonicMs, onReport: (report) => this.#reported(report), onRefused: refused });
     this.#logRate = new TokenBucket(limits.logLines, monotonicMs);
-    this.#userdata = new UserdataRoute(options, limits);
+    this.#userdata = new UserdataRoute(options, limits, refused);
     this.#secrets = new SecretsRoute({
       archives, limits, monotonicMs, view: () => this.#view,
       epoch: randomHex().slice(0, EPOCH_DIGITS),

@@ -6,18 +6,21 @@ import type { LiveVmOptions } from './contract.ts';
 import { userdataResult } from './guest-messages.ts';
 import { readJson } from './json-body.ts';
 import { respond, respondEmpty, respondError, type ResponseLimits } from './response.ts';
+import type { RefusalReason } from './witness.ts';
 
 type Options = Pick<LiveVmOptions, 'userdata' | 'onUserdataClaimed' | 'onUserdataResult'>;
 
 export class UserdataRoute {
   readonly #options: Options;
   readonly #limits: ResponseLimits;
+  readonly #refused: (reason: RefusalReason) => void;
   #script: Uint8Array | undefined;
   #resultTaken = false;
 
-  constructor(options: Options, limits: ResponseLimits) {
+  constructor(options: Options, limits: ResponseLimits, refused: (reason: RefusalReason) => void) {
     this.#options = options;
     this.#limits = limits;
+    this.#refused = refused;
     this.#script = options.userdata;
   }
 
@@ -37,7 +40,10 @@ export class UserdataRoute {
   /** The first result counts; later ones are taken and dropped. */
   async takeResult(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const body = await readJson(request, userdataResult);
-    if ('status' in body) return respondError(response, body.status, 'invalid_request', body.reason, this.#limits);
+    if ('status' in body) {
+      this.#refused(body.status === 413 ? 'too_large' : 'malformed');
+      return respondError(response, body.status, 'invalid_request', body.reason, this.#limits);
+    }
     await this.#pass(body.value);
     respondEmpty(response, 204, this.#limits);
   }

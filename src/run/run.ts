@@ -24,12 +24,13 @@ import { drawCid, drawHostPort } from '../vm/drawn-address.ts';
 import { GUEST_ARCH } from '../vm/found-programs.ts';
 import { newBootToken } from '../vm/guest-material.ts';
 import { memoryDirectories, openToVm, socketsIn } from '../vm/runtime-directory.ts';
-import { endVm, startInPlace, startVm } from '../vm/start.ts';
+import { endVm, startInPlace, startVm, type StartedVm } from '../vm/start.ts';
 import { takeForegroundUser, type ForegroundUser } from '../vm/vm-place.ts';
 import { VmUsers } from '../vm/vm-user.ts';
 import type { VmSpec, VsockDevice } from '../vmm/contract.ts';
 import { vmmFor } from '../vmm/drivers.ts';
 import { HOST_PORT } from '../wire/ports.ts';
+import type { ForegroundAudit } from './audit.ts';
 import { claimDirectory, directoryOf } from './claim.ts';
 import { foregroundConsole, type ConsoleOutput } from './console.ts';
 import { NOTIFY_CREDENTIAL, notifyAddress } from './delivery.ts';
@@ -47,6 +48,8 @@ export interface Surroundings {
   /** Resolves when this process may hold secrets. */
   readonly isPrivate: Promise<void>;
   readonly console: Omit<ConsoleOutput, 'warn'>;
+  /** Where what happens is put on record; nowhere when absent. The caller closes it. */
+  readonly audit?: ForegroundAudit | undefined;
   readonly say: (fact: string) => void;
   readonly warn: (fact: string) => void;
 }
@@ -86,10 +89,13 @@ export async function runVm(file: RunFile, graceMs: number, around: Surroundings
     const user = await own?.prepare(spec, file.vmm.hypervisor);
 
     const console = foregroundConsole({ ...around.console, warn: around.warn });
-    const started = await startVm({ spec, values, vmDirectory: directory, runtimeDirectory: directory, user }, {
+    const start = (): Promise<StartedVm> => startVm({ spec, values, vmDirectory: directory, runtimeDirectory: directory, user }, {
       vmm, programs: prepared.programs, endsWithThis: true, startLimitMs: START_LIMIT_MS, console,
     }, stop.asked);
-    const vsockProcess = keepVsock(started, vmm.vsockReplacement?.(spec), (plan) => startInPlace(plan, directory, { programs: prepared.programs, endsWithThis: true }, user),
+    const { plan, grant } = prepared;
+    const granted = { vm: file.name, grant, boot: plan.bootCredentials, live: plan.liveCredentials };
+    const started = await (around.audit === undefined ? start() : around.audit.grant(granted, start));
+    const vsockProcess = keepVsock(started, vmm.vsockReplacement?.(spec), (replacement) => startInPlace(replacement, directory, { programs: prepared.programs, endsWithThis: true }, user),
       (how) => around.warn(`vm ${file.name}: its VSOCK device ${how}; another has taken its place`));
     undo.push(async () => {
       console.silenceVmm();
@@ -142,13 +148,14 @@ function bootCredentials({ plan, secrets, notifyPort }: PreparedVm, bootToken: S
   ];
 }
 
-async function serve(file: RunFile, { secrets, plan, grant }: PreparedVm, spec: VmSpec, bootToken: Secret | undefined, { say, warn }: Surroundings): Promise<LiveVm> {
+async function serve(file: RunFile, { secrets, plan, grant }: PreparedVm, spec: VmSpec, bootToken: Secret | undefined, { say, warn, audit }: Surroundings): Promise<LiveVm> {
   const live = await startLiveVm(fixedSecrets(secrets, Date.now()), {
     hostname: file.name, vsockPath: spec.sockets.vsock, vmUid: spec.sockets.owner, grant, credentials: plan.liveCredentials,
     ...(bootToken === undefined ? {} : { bootToken }),
   }, {
     log: { info: () => undefined, warn: (_fields, message) => warn(`vm ${file.name}: ${message}`) },
     nowMs: Date.now, randomHex, archives: new Archives(), limits: LIVE_LIMITS,
+    ...(audit === undefined ? {} : { witness: audit.witness }),
   });
   let said = '';
   live.onStatus(() => {

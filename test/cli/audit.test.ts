@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, before, test } from 'node:test';
@@ -9,6 +9,9 @@ import type { AuditRecord } from '../../src/api/audit.ts';
 import { AuditTable } from '../../src/cli/audit-table.ts';
 import { parseSince } from '../../src/cli/since.ts';
 import { createApiServer } from '../client/api-server.ts';
+import { HostConnection } from '../live/host-connection.ts';
+import { VsockDevice } from '../live/vsock-device.ts';
+import { WireAgent } from '../live/wire-agent.ts';
 import { workspace } from './transcript.ts';
 
 const { directory, environment, run, transcript } = workspace();
@@ -98,6 +101,36 @@ test('a log is followed without a daemon', async () => {
   child.kill();
   await once(child, 'close');
 });
+
+test('attach without a daemon puts the grant and each read on record, in the file that is named', async (t) => {
+  mkdirSync(join(directory, '.secrets'), { mode: 0o700 });
+  writeFileSync(join(directory, '.secrets', 'api-key'), 'canary', { mode: 0o600 });
+  const device = await VsockDevice.listen(join(directory, 'db.vsock'));
+  t.after(() => device.close());
+  const child = spawn('slicer', ['attach', '--name=db', '--vsock=db.vsock', '--secret=api-key', '--audit=attach.log'], { cwd: directory, env: environment });
+  await once(child.stderr, 'data');
+  const agent = new WireAgent(device);
+  await agent.establish();
+  await agent.sync();
+  const connection = new HostConnection(await device.dialHost());
+  await connection.request('GET /v1/secrets');
+  agent.close();
+  child.kill('SIGINT');
+  await once(child, 'close');
+  const text = readFileSync(join(directory, 'attach.log'), 'utf8');
+  assert.ok(!text.includes('canary'));
+  assert.deepEqual(text.trimEnd().split('\n').map((line) => JSON.parse(line) as AuditRecord).map(({ actor, event, secret, outcome, reason }) => [actor, event, secret, outcome, reason]), [
+    ['foreground', 'grant', undefined, 'begun', undefined], ['foreground', 'grant', undefined, 'ok', undefined], ['vm', 'read', 'api-key', 'ok', undefined],
+    ['vm', 'refusal', undefined, 'refused', 'no_key'], ['foreground', 'delete', undefined, 'ok', undefined],
+  ]);
+});
+
+transcript('a VM in the foreground is not served when its audit log can\'t be written', `
+$ slicer attach --name=db --vsock=gone.vsock --secret=api-key --audit=nowhere/audit.log
+! slicer: error: the audit log ${directory}/nowhere/audit.log can't be written (ENOENT): nothing is changed without a record
+! slicer: hint: mkdir -p ${directory}/nowhere
+? 1
+`);
 
 test('on a terminal every row fits, and nothing in it steers the terminal', () => {
   const rows: string[] = [];

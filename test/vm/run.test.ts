@@ -67,7 +67,7 @@ test('a guest has its secrets byte for byte over both channels, is heard when it
   const credentials = foreground.path('credentials');
   mkdirSync(credentials);
   foreground.put('credentials/unit', VALUES.unit, 0o444);
-  const vm = foreground.run(['run', '--stop-grace=0s', 'full.yaml'], { NOTIFY_SOCKET: foreground.notifySocket, CREDENTIALS_DIRECTORY: credentials });
+  const vm = foreground.run(['run', '--stop-grace=0s', '--audit=full.audit', 'full.yaml'], { NOTIFY_SOCKET: foreground.notifySocket, CREDENTIALS_DIRECTORY: credentials });
   t.after(() => vm.end('SIGKILL'));
   await vm.until(/end-of-script/);
   await vm.until(/holds 4 of 4 live deliveries/);
@@ -102,6 +102,13 @@ test('a guest has its secrets byte for byte over both channels, is heard when it
   assert.match(second.output(), /^slicer: error: vm "full" runs already\nslicer: hint: .*\n$/);
   assert.equal(await vm.end('SIGTERM'), 0);
   assert.match(vm.output(), /vm full ended: it was ended: nothing in it needs to be saved\n$/);
+  const log = readFileSync(foreground.path('full.audit'), 'utf8');
+  assert.deepEqual(find(values, [{ where: 'the audit log', bytes: Buffer.from(log) }]), []);
+  const records = log.trimEnd().split('\n').map((line) => JSON.parse(line) as Record<string, string>);
+  const read = (channel: string): string[] => records.filter((record) => record['channel'] === channel).map(({ secret, credential = '' }) => `${secret} ${credential}`).sort();
+  assert.deepEqual(read('boot'), ['both BOTH', 'boot BOOT', 'random RANDOM', 'unit UNIT']);
+  assert.deepEqual([...new Set(read('live'))], ['both ', 'both BOTH', 'live ', 'live LIVE']);
+  assert.deepEqual(records.filter(({ event }) => event !== 'read' && event !== 'refusal').map(({ event, outcome }) => `${event} ${outcome}`), ['grant begun', 'grant ok', 'delete ok']);
   await assertNothingLeft('full');
 });
 

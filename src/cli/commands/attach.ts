@@ -9,6 +9,7 @@ import type { LiveVm } from '../../live/contract.ts';
 import { randomHex } from '../../live/dependencies.ts';
 import { LIVE_LIMITS } from '../../live/limits.ts';
 import { startLiveVm } from '../../live/live-vm.ts';
+import { ForegroundAudit } from '../../run/audit.ts';
 import type { SecretName } from '../../secret/name.ts';
 import { openStore, type Store } from '../../store/store.ts';
 import { keepProcessPrivate } from '../../vm/private-process.ts';
@@ -22,6 +23,7 @@ interface Flags {
   readonly name: string;
   readonly vsock: string;
   readonly secretsDir?: string;
+  readonly audit?: string;
 }
 
 const DEFAULT_SECRETS_DIR = './.secrets';
@@ -42,14 +44,16 @@ export function configure(command: Command, context: Context): void {
     .requiredOption('--vsock <path>', "the VM's VSOCK socket");
   const grant = addGrantOptions(command, 'all');
   command.option('--secrets-dir <path>', `the store, without a daemon (default: ${DEFAULT_SECRETS_DIR})`);
+  command.option('--audit <path>', 'put on record what the VM is granted, reads and is refused, in this file, without a daemon');
   addConnectionOptions(command)
     .addHelpText('after', EXAMPLES)
-    .action(async ({ name, vsock, secretsDir }: Flags) => {
+    .action(async ({ name, vsock, secretsDir, audit }: Flags) => {
       if (!HOSTNAME.test(name)) throw fail('usage', `--name must be ${HOSTNAME_RULE}`);
       const names = grant();
       const vsockPath = resolve(vsock);
-      if (!hasUrl(command, context)) return serve(context, name, vsockPath, names, secretsDir ?? DEFAULT_SECRETS_DIR);
+      if (!hasUrl(command, context)) return serve(context, { hostname: name, vsockPath, names, secretsDir: secretsDir ?? DEFAULT_SECRETS_DIR, audit });
       if (secretsDir !== undefined) throw fail('usage', '--secrets-dir is for serving without a daemon: it excludes --url');
+      if (audit !== undefined) throw fail('usage', '--audit is for serving without a daemon, which has a log of its own: it excludes --url');
       await clientFor(command, context).attachNode({
         hostname: name,
         vsock: vsockPath,
@@ -59,17 +63,27 @@ export function configure(command: Command, context: Context): void {
     });
 }
 
-async function serve(context: Context, hostname: string, vsockPath: string, names: SecretName[] | undefined, secretsDir: string): Promise<void> {
+interface Served {
+  readonly hostname: string;
+  readonly vsockPath: string;
+  readonly names: SecretName[] | undefined;
+  readonly secretsDir: string;
+  /** Where what happens is put on record. */
+  readonly audit: string | undefined;
+}
+
+async function serve(context: Context, { hostname, vsockPath, names, secretsDir, audit: auditPath }: Served): Promise<void> {
   if (!existsSync(secretsDir)) {
     throw fail('not_found', `there is no store at "${secretsDir}"`, `mkdir -m 700 ${secretsDir}`);
   }
   await keepProcessPrivate(context.env['PATH'] ?? '');
+  const audit = auditPath === undefined ? undefined : new ForegroundAudit(resolve(auditPath), (fact) => warn(context, fact));
   const store = await openStore(secretsDir);
   try {
     for (const name of names ?? []) {
       if (!store.snapshot().secrets.has(name)) throw fail('secret_not_found', `there is no secret "${name}" in "${secretsDir}"`, `ls ${secretsDir}`);
     }
-    const vm = await startLiveVm(
+    const start = (): Promise<LiveVm> => startLiveVm(
       store,
       { hostname, vsockPath, grant: names ?? 'all' },
       {
@@ -78,8 +92,10 @@ async function serve(context: Context, hostname: string, vsockPath: string, name
         randomHex,
         archives: new Archives(),
         limits: LIVE_LIMITS,
+        ...(audit === undefined ? {} : { witness: audit.witness }),
       },
     );
+    const vm = await (audit === undefined ? start() : audit.grant({ vm: hostname, grant: names ?? 'all', boot: [], live: [] }, start));
     say(context, `serving vm ${hostname} until Ctrl+C${existsSync(vsockPath) ? '' : `; ${vsockPath} is not there yet`}`);
     const stop = tell(context, hostname, vm, store);
     await interrupted();
@@ -87,6 +103,7 @@ async function serve(context: Context, hostname: string, vsockPath: string, name
     await vm.close();
   } finally {
     await store.close();
+    await audit?.close(hostname);
   }
 }
 

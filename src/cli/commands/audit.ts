@@ -21,9 +21,9 @@ interface Flags {
 }
 
 const EXAMPLES = `
-Who changed, was granted, read and was refused what; never a value. +20 in the last column stands for
-20 more like that one, which have no line of their own. With --file the log is read without a daemon,
-its rotated files first.
+Who changed, was granted, read and was refused what; never a value. +20 in the last column
+stands for 20 more like that one, which have no line of their own. With --file the log is read
+without a daemon, its rotated files first.
 
 Examples:
   $ slicer audit --since=1h

@@ -1,8 +1,10 @@
 // Runs one VM in the foreground, with no daemon: by hand, or as a systemd service.
+import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { formatDurationMs } from '../../api/duration.ts';
 import type { RunFile } from '../../config/run-file.ts';
 import { fail } from '../../errors/slicer-error.ts';
+import type { ForegroundAudit } from '../../run/audit.ts';
 import type { RunEnd, StopRequests } from '../../run/vm-end.ts';
 import { keepProcessPrivate } from '../../vm/private-process.ts';
 import type { Context } from '../context.ts';
@@ -35,8 +37,9 @@ export function configure(command: Command, context: Context): void {
   command.argument('<vm>', 'its file, YAML or JSON, or an instance of the inventory');
   addVarsFlags(command)
     .option('--stop-grace <duration>', `how long the guest may take to power off; 0s: it is not asked (default: ${formatDurationMs(DEFAULT_GRACE_MS)}, and 0s with image: tiny)`, durationMs('--stop-grace'))
+    .option('--audit <path>', 'put on record what the VM is granted, reads and is refused, in this file')
     .addHelpText('after', EXAMPLES)
-    .action(async (vm: string, { stopGrace, ...flags }: { stopGrace?: number } & InstanceFlags) => {
+    .action(async (vm: string, { stopGrace, audit: auditPath, ...flags }: { stopGrace?: number; audit?: string } & InstanceFlags) => {
       const stop = stopRequests();
       const isPrivate = keepProcessPrivate(context.env['PATH'] ?? '');
       // Its error is thrown where secrets are read, unless there is one before.
@@ -50,16 +53,26 @@ export function configure(command: Command, context: Context): void {
         return partProblems(sound, { env: context.env, uid });
       });
       const [stdout, stderr] = [unbreakable(context.stdout), unbreakable(context.stderr)];
+      const audit = auditPath === undefined ? undefined : await openAudit(auditPath, context);
       const end = await runVm(file, stopGrace ?? graceOf(file), {
         env: context.env, uid,
         stop,
         isPrivate,
+        audit,
         console: { stdout, stderr, clean: consoleText },
         say: (fact) => say(context, fact),
         warn: (fact) => warn(context, fact),
-      }).finally(() => leaveInTime([stdout, stderr]));
+      }).finally(async () => {
+        await audit?.close(file.name);
+        leaveInTime([stdout, stderr]);
+      });
       tell(context, file.name, end);
     });
+}
+
+async function openAudit(path: string, context: Context): Promise<ForegroundAudit> {
+  const { ForegroundAudit } = await import('../../run/audit.ts');
+  return new ForegroundAudit(resolve(path), (fact) => warn(context, fact));
 }
 
 /** busybox begins lines with a CR, which overwrites nothing there. */

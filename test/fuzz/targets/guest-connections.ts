@@ -37,7 +37,7 @@ function serverOfOneGuest() {
   const store = new MemoryStore();
   store.set('api-key', CANARY);
   const snapshot = store.snapshot();
-  const userdata = new UserdataRoute({ userdata: Buffer.from(CANARY) }, LIMITS);
+  const userdata = new UserdataRoute({ userdata: Buffer.from(CANARY) }, LIMITS, () => undefined);
   const faults: unknown[] = [];
   const secrets = new SecretsRoute({
     archives: new Archives(), limits: LIMITS, monotonicMs: () => 0, epoch: '0123456789abcdef', view: () => viewOf(snapshot, scopeOf('all', [])),
