@@ -22,7 +22,28 @@ export function parseRecord(line: string): AuditRecord | undefined {
   } catch {
     return undefined;
   }
-  if (typeof value !== 'object' || value === null) return undefined;
-  const { time, actor, event, outcome } = value as Record<string, unknown>;
-  return [time, actor, event, outcome].every((field) => typeof field === 'string') ? (value as AuditRecord) : undefined;
+  return isRecord(value) ? value : undefined;
+}
+
+const TEXTS = ['time', 'actor', 'event', 'outcome'] as const;
+const OPTIONAL_TEXTS = ['vm', 'secret', 'reason', 'id', 'channel', 'credential', 'request'] as const;
+const OPTIONAL_NUMBERS = ['exit_code', 'suppressed'] as const;
+
+/** Events and outcomes that a later version has are records, too. */
+function isRecord(value: unknown): value is AuditRecord {
+  if (typeof value !== 'object' || value === null) return false;
+  const fields = value as Record<string, unknown>;
+  const { grant = [], credentials = [] } = fields;
+  return TEXTS.every((name) => typeof fields[name] === 'string')
+    && OPTIONAL_TEXTS.every((name) => ['undefined', 'string'].includes(typeof fields[name]))
+    && OPTIONAL_NUMBERS.every((name) => ['undefined', 'number'].includes(typeof fields[name]))
+    && (grant === 'all' || isListOf(grant, (name) => typeof name === 'string'))
+    && isListOf(credentials, isCredential);
+}
+
+const isListOf = (value: unknown, is: (element: unknown) => boolean): boolean => Array.isArray(value) && value.every(is);
+
+function isCredential(value: unknown): boolean {
+  const { name, secret } = (value ?? {}) as Record<string, unknown>;
+  return typeof name === 'string' && typeof secret === 'string';
 }

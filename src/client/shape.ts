@@ -74,6 +74,10 @@ export const isVmSecrets = shape<VmSecrets>({
   })),
 });
 
-/** Its other fields are for whoever reads them: a newer daemon may have more, and more events. */
-export const isAuditRecord = (value: unknown): value is AuditRecord =>
-  shape<Record<'time' | 'actor' | 'event' | 'outcome', string>>({ time: isString, actor: isString, event: isString, outcome: isString })(value);
+/** Events and outcomes are what the daemon's version has: a newer one may have more. */
+export const isAuditRecord = shape<Record<keyof AuditRecord, unknown>>({
+  time: isString, actor: isString, event: isString, outcome: isString, vm: optional(isString), secret: optional(isString), reason: optional(isString),
+  id: optional(isString), channel: optional(isString), credential: optional(isString), grant: optional(isGrant),
+  credentials: optional(listOf(shape<{ name: string; secret: string }>({ name: isString, secret: isString }))), request: optional(isString),
+  exit_code: optional(isNumber), suppressed: optional(isNumber),
+}) as Guard<AuditRecord>;

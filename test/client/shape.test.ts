@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { z } from '@hono/zod-openapi';
+import { auditRecord } from '../../src/api/audit.ts';
 import { hostInfo } from '../../src/api/host.ts';
 import { deletedNode, hostGroup, node } from '../../src/api/nodes.ts';
 import { changedSecret, removedSecret, secretInfo, storeState } from '../../src/api/secrets.ts';
@@ -26,6 +27,10 @@ const cases: readonly [string, z.ZodType, (value: unknown) => boolean, Record<st
   ['host group', hostGroup, shape.isHostGroup, { name: 'web', count: 1, ram_bytes: 1, cpus: 1, gpu_count: 0, arch: 'amd64' }],
   ['node', node, shape.isNode, vm],
   ['deleted node', deletedNode, shape.isDeletedNode, { message: 'Node deleted', disk_removed: 'true' }],
+  ['audit record', auditRecord, shape.isAuditRecord, {
+    time: TIME, actor: 'admin', event: 'grant', vm: 'a', secret: 'a', outcome: 'ok', reason: 'r', id: '1', channel: 'boot', credential: 'A', grant: ['a'],
+    credentials: [{ name: 'A', secret: 'a' }], request: 'GET /', exit_code: 1, suppressed: 1,
+  }],
   ['logs', vmLogs, shape.isVmLogs, { hostname: 'a', lines: 1, content: 'x' }],
   ['health', vmHealth, shape.isVmHealth, { hostname: 'a', agent_uptime: 1, agent_version: '1', system_uptime: 1, userdata_ran: true }],
   ['vm secrets', vmSecrets, shape.isVmSecrets, {

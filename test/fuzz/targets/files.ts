@@ -1,5 +1,8 @@
 // Files that a user or another program wrote: configurations, inventories, records of VMs, what Nix prints.
 import assert from 'node:assert/strict';
+import { formatRecord, parseRecord } from '../../../src/audit/record.ts';
+import { AuditTable } from '../../../src/cli/audit-table.ts';
+import { isAuditRecord } from '../../../src/client/shape.ts';
 import { parseVarsInventory, readVarsInventory } from '../../../src/config/generators-load.ts';
 import { parseInventory } from '../../../src/config/inventory-load.ts';
 import { parseConfig } from '../../../src/config/load.ts';
@@ -41,7 +44,11 @@ const CONFIG = {
       { name: 'web', count: 2, vcpu: 4, ram_gb: 2, userdata: `#!/bin/sh\n${CANARY}\n`, machine: 'microvm', network: 'user', secrets: ['api-key', MISPLACED], tags: ['blue'], credentials: [{ name: 'API_KEY', secret: 'api-key', trimNewline: true, deliver: 'both' }, { name: MISPLACED, secret: MISPLACED }] },
       { name: 'db', ram_mb: 64, secrets: 'none' }, { name: 'a', ram_bytes: 134217728, secrets: 'all', hypervisor: 'cloud-hypervisor' },
     ],
-    api: { port: 9000, bind_address: './api.sock', socket_group: 1000, auth: { enabled: true, token_file: 'token' } },
+    api: {
+      port: 9000, bind_address: './api.sock', socket_group: 1000, auth: { enabled: true, token_file: 'token' },
+      sockets: [{ path: './read.sock', group: 'adm', role: 'read' }], tokens: [{ name: 'ci', token_file: 'ci', role: 'admin' }],
+    },
+    audit: { path: 'audit.log', max_size: '64MiB', keep: 3 },
   },
 };
 
@@ -133,6 +140,29 @@ const record: Target = {
   },
 };
 
+const AUDIT_RECORD = {
+  time: '2026-01-02T03:04:05.006Z', actor: 'admin', event: 'grant', vm: 'web-1', secret: 'a', outcome: 'failed', reason: 'x', id: '1', channel: 'boot', credential: 'A', grant: ['a'],
+  credentials: [{ name: 'A', secret: 'a' }], request: 'POST /secrets', exit_code: 1, suppressed: 2,
+};
+
+const auditLog: Target = {
+  name: 'audit-log',
+  of: 'src/audit/record.ts: a line of the audit log',
+  corpus: [AUDIT_RECORD, { ...AUDIT_RECORD, grant: 'all', outcome: 'begun' }, { ...AUDIT_RECORD, event: 'start' }].map((value) => JSON.stringify(value)),
+  words: ['begun', 'start', 'all', '\u001b[2J', '\u202e', 'refused'],
+  json: 'also',
+  check: (input) => {
+    const found = parseRecord(input.toString());
+    if (found === undefined) return;
+    const table = new AuditTable((line) => assert.doesNotMatch(line, /[\0-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]|\n./), 80);
+    table.add(found);
+    table.end();
+    assert.ok(isAuditRecord(found));
+    const { time, ...entry } = found;
+    assert.deepEqual(parseRecord(formatRecord(time, entry)), JSON.parse(JSON.stringify(found)));
+  },
+};
+
 const nix: Target = {
   name: 'nix-output',
   of: 'src/config/nix-evaluation.ts: what nix-instantiate prints',
@@ -213,5 +243,5 @@ export const fileTargets: readonly Target[] = [
   values('run-file-values', 'the same, for what its problems tell', runFile, RUN_FILE, RUN_WORDS),
   yaml('inventory', 'src/config/inventory-load.ts, generators-load.ts: inventories', inventories, [JSON.stringify(INVENTORY), 'instances:\n  web:\n    roles: {guest: {machines: {host: }}}\ngenerators:\n  key:\n    kind: random\n'], INVENTORY_WORDS),
   values('inventory-values', 'the same, for what their problems tell', (text) => parseVarsInventory(text, 'i.yaml'), INVENTORY, INVENTORY_WORDS),
-  record, nix, ledger, kernelModule,
+  record, auditLog, nix, ledger, kernelModule,
 ];
