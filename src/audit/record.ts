@@ -36,7 +36,7 @@ function isRecord(value: unknown): value is AuditRecord {
   const { grant = [], credentials = [] } = fields;
   return TEXTS.every((name) => typeof fields[name] === 'string')
     && OPTIONAL_TEXTS.every((name) => ['undefined', 'string'].includes(typeof fields[name]))
-    && OPTIONAL_NUMBERS.every((name) => ['undefined', 'number'].includes(typeof fields[name]))
+    && OPTIONAL_NUMBERS.every((name) => fields[name] === undefined || Number.isSafeInteger(fields[name]))
     && (grant === 'all' || isListOf(grant, (name) => typeof name === 'string'))
     && isListOf(credentials, isCredential);
 }

@@ -106,7 +106,7 @@ test('a guest has its secrets byte for byte over both channels, is heard when it
   assert.deepEqual(find(values, [{ where: 'the audit log', bytes: Buffer.from(log) }]), []);
   const records = log.trimEnd().split('\n').map((line) => JSON.parse(line) as Record<string, string>);
   const read = (channel: string): string[] => records.filter((record) => record['channel'] === channel).map(({ secret, credential = '' }) => `${secret} ${credential}`).sort();
-  assert.deepEqual(read('boot'), ['both BOTH', 'boot BOOT', 'random RANDOM', 'unit UNIT']);
+  assert.deepEqual(read('boot'), ['boot BOOT', 'both BOTH', 'random RANDOM', 'unit UNIT']);
   assert.deepEqual([...new Set(read('live'))], ['both ', 'both BOTH', 'live ', 'live LIVE']);
   assert.deepEqual(records.filter(({ event }) => event !== 'read' && event !== 'refusal').map(({ event, outcome }) => `${event} ${outcome}`), ['grant begun', 'grant ok', 'delete ok']);
   await assertNothingLeft('full');
