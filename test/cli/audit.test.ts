@@ -70,15 +70,18 @@ TIME                  ACTOR     EVENT    VM           SECRET          OUTCOME
 transcript('what the audit log can\'t be asked is said', `
 $ slicer audit --since=yesterday
 ! slicer: error: --since must be how long ago, as 30m, 12h or 7d, or a time, as 2026-01-31 or 2026-01-31T08:00:00Z
+! slicer: hint: slicer audit --help
 ? 2
 $ slicer audit --file=nope/audit.log
 ! slicer: error: there is no audit log "${directory}/nope/audit.log"
 ? 4
 $ slicer audit --file=log/audit.log --url=./slicer.sock
 ! slicer: error: --file is for reading without a daemon: it excludes --url
+! slicer: hint: slicer audit --help
 ? 2
 $ slicer audit --secret='a b'
 ! slicer: error: a secret's name must be 1 to 253 of A-Z a-z 0-9 . _ -, not beginning with a dot
+! slicer: hint: slicer audit --help
 ? 2
 `);
 
