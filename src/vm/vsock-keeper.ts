@@ -11,8 +11,9 @@ import type { ProcessIdentity } from './record.ts';
 import { isAlive } from './process-table.ts';
 import type { WatchedProcess } from './watched-process.ts';
 
-/** A VSOCK process ends with its VMM, and may be noticed first. */
-const VMM_NEWS_MS = 500;
+/** A VSOCK process ends with its VMM, and may be noticed first. A VMM that ends closes its control socket before. */
+const VMM_CLOSES_MS = 150;
+const VMM_ENDS_MS = 2_000;
 /** More of them, and there is something that ends each: the guest, for instance. */
 const REPLACEMENTS_MAX = 5;
 const REPLACEMENTS_MS = 60_000;
@@ -96,8 +97,14 @@ export class VsockKeeper {
         }
       }
     }
-    const news = await Promise.race([this.#vmmEnded.then(() => 'ended'), delay(VMM_NEWS_MS, 'none', { ref: false })]);
-    if (news === 'none' && !this.#closing.signal.aborted) this.#parts.lost(`its VSOCK device ${how}${why}`);
+    if (!await this.#isVmmEnding() && !this.#closing.signal.aborted) this.#parts.lost(`its VSOCK device ${how}${why}`);
+  }
+
+  async #isVmmEnding(): Promise<boolean> {
+    const ended = this.#vmmEnded.then(() => true);
+    const closed = this.#parts.control?.ended?.then(() => 'closed' as const) ?? ended;
+    const first = await Promise.race([ended, closed, delay(VMM_CLOSES_MS, false, { ref: false })]);
+    return first === 'closed' ? Promise.race([ended, delay(VMM_ENDS_MS, false, { ref: false })]) : first;
   }
 
   async #replace({ plan, replugs }: VsockReplacement, control: VmmControl): Promise<void> {
