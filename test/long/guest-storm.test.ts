@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { LIVE_LIMITS } from '../../src/live/limits.ts';
 import { randomFrom } from '../crash/sample.ts';
-import { processesOf } from '../vm/processes.ts';
+import { isVsockDevice, processesOf } from '../vm/processes.ts';
 import { oneGroup, withSlicer } from '../vm/slicer.ts';
 import { changeByHand, ROUNDS, untilEqual } from './storm.ts';
 
@@ -66,7 +66,7 @@ test(`a guest whose VSOCK process is killed ${Math.ceil(ROUNDS / 5)} times while
   const random = randomFrom(22);
   for (let round = 1; round <= Math.ceil(ROUNDS / 5); round += 1) {
     for (let change = 0; change < 10; change += 1) changeByHand(slicer, random);
-    const device = processesOf(slicer.path('.slicer/vms/vm-1')).find(({ cmdline }) => cmdline.toString().includes('/vhost-device-vsock\0'));
+    const device = processesOf(slicer.path('.slicer/vms/vm-1')).find(isVsockDevice);
     if (device !== undefined) process.kill(device.pid, 'SIGKILL');
     for (let change = 0; change < 10; change += 1) {
       changeByHand(slicer, random);

@@ -2,14 +2,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { eventually } from './patience.ts';
-import { processesOf, untilEnded } from './processes.ts';
+import { isVsockDevice, processesOf, untilEnded } from './processes.ts';
 import { oneGroup, withSlicer } from './slicer.ts';
 
 const fixture = withSlicer(oneGroup(), { prepare: async (slicer) => slicer.put('api-key', 'old value') });
 const { skip } = fixture;
 
 function vsockOf(vm: string): number {
-  const device = processesOf(fixture.slicer.path('.slicer/vms', vm)).find(({ cmdline }) => cmdline.toString().includes('/vhost-device-vsock\0'));
+  const device = processesOf(fixture.slicer.path('.slicer/vms', vm)).find(isVsockDevice);
   assert.ok(device, `${vm} has a VSOCK process`);
   return device.pid;
 }

@@ -33,6 +33,9 @@ export function processesOf(directory: string): ProcessView[] {
     pid !== process.pid && (cmdline.includes(directory) || environ.includes(directory) || cwd.startsWith(directory)));
 }
 
+/** Whether it is a VM's vhost-device-vsock, whose program may have no path that its user can reach. */
+export const isVsockDevice = ({ cmdline }: ProcessView): boolean => cmdline.includes('--guest-cid\0');
+
 /** Resolves when none is left, at the latest after `limitMs`; with those that are. */
 export async function untilGone(directory: string, limitMs = LIMIT_MS): Promise<ProcessView[]> {
   const deadline = Date.now() + limitMs;

@@ -9,7 +9,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { compile, Foreground, guestWith } from './foreground-vm.ts';
 import { MISSING_COMPILER, MISSING_DEBIAN } from './parts.ts';
 import { LIMIT_MS } from './patience.ts';
-import { allProcesses, isAlive, untilEnded } from './processes.ts';
+import { allProcesses, isAlive, isVsockDevice, untilEnded } from './processes.ts';
 import { filesBelow, find, type Place } from './search.ts';
 
 const VALUES = { boot: 'canary-boot-51e0c7a9d3b', live: 'canary-live-8f2b6d40e17', both: 'canary-both-c93a5e7f160', unit: 'canary-unit-07d4b8e2fa9' } as const;
@@ -181,7 +181,7 @@ test('a VM whose VSOCK process is killed gets another, and its guest powers off 
   const vm = foreground.run(['run', 'tiny.yaml']);
   await vm.until(/live deliveries/);
   const directory = await foreground.runtimeDirectory('tiny');
-  const [device] = allProcesses().filter(({ pid, cmdline }) => /vhost-device-vsock\0/.test(cmdline.toString()) && cmdline.includes(directory) && isAlive(pid));
+  const [device] = allProcesses().filter((each) => isVsockDevice(each) && each.cmdline.includes(directory) && isAlive(each.pid));
   process.kill(device?.pid as number, 'SIGKILL');
   await vm.until(/its VSOCK device was ended by SIGKILL; another has taken its place/);
   assert.equal((await foreground.processes('tiny')).length, 2);
