@@ -16,6 +16,9 @@ const END_POLL_MS = 10;
 /** A process that the kernel holds (a dead disk, say) does not end even then. */
 const KILL_LIMIT_MS = 30_000;
 
+/** Environments read at a time: each takes 64 KiB, and a machine may have thousands of processes. */
+const READ_WIDTH = 4;
+
 type Identity = Pick<ProcessIdentity, 'pid' | 'start_time'>;
 
 export function readBootId(): string {
@@ -44,14 +47,17 @@ export function isAlive(identity: Identity): boolean {
 export async function findMarked(vmDirectory: string): Promise<readonly Identity[]> {
   const mark = `${PROCESS_MARK}=${vmDirectory}`;
   const pids = (await readdir('/proc')).filter((entry) => /^[0-9]+$/.test(entry)).map(Number);
-  const found = await Promise.all(pids.map(async (pid) => {
-    const startTime = startTimeOf(pid);
-    // The files of other users' processes can't be read: those are not ours.
-    const environment = await readFile(`/proc/${pid}/environ`, 'utf8').catch(() => '');
-    const ours = startTime !== undefined && environment.split('\0').includes(mark) && startTimeOf(pid) === startTime;
-    return ours ? [{ pid, start_time: startTime }] : [];
-  }));
-  return found.flat();
+  const found: Identity[] = [];
+  const look = async (): Promise<void> => {
+    for (let pid = pids.pop(); pid !== undefined; pid = pids.pop()) {
+      const startTime = startTimeOf(pid);
+      // The files of other users' processes can't be read: those are not ours.
+      const environment = await readFile(`/proc/${pid}/environ`, 'utf8').catch(() => '');
+      if (startTime !== undefined && environment.split('\0').includes(mark) && startTimeOf(pid) === startTime) found.push({ pid, start_time: startTime });
+    }
+  };
+  await Promise.all(Array.from({ length: READ_WIDTH }, look));
+  return found;
 }
 
 /** Resolves with whether all have ended within `limitMs`. */
