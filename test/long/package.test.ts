@@ -93,6 +93,7 @@ test('what is removed leaves no VM and no service, and keeps secrets and configu
   assert.equal(await inside('pidof qemu-system-x86_64 vhost-device-vsock || true'), '');
   assert.equal(await inside('systemctl is-active slicer || true; command -v slicer || true'), 'inactive\n');
   assert.equal(await inside('cat /var/lib/slicer/secrets/api-key; ls /etc/slicer'), 'a newer value\nslicer.yaml\n');
+  // /usr/lib/slicer is the image's own, too.
   assert.match(await inside('dpkg --purge slicer 2>&1'), /stay in \/var\/lib\/slicer/);
-  assert.equal(await inside('cat /var/lib/slicer/secrets/api-key; ls -d /etc/slicer /var/cache/slicer /usr/lib/slicer 2>/dev/null || true'), 'a newer value\n');
+  assert.equal(await inside('cat /var/lib/slicer/secrets/api-key; ls -d /etc/slicer /var/cache/slicer /usr/lib/slicer/node /usr/lib/slicer/build 2>/dev/null || true'), 'a newer value\n');
 });
