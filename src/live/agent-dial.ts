@@ -52,6 +52,7 @@ export async function dialAgent(sockets: AgentSockets, signal: AbortSignal): Pro
 function dialOnce(sockets: AgentSockets, signal: AbortSignal): Promise<Dialled | undefined> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(signal.reason);
+    if (sockets.isExhausted) return reject(unreachable('too many calls wait for it'));
     let socket: Socket;
     try {
       socket = atOwnedSocket(sockets.path, sockets.owner, (path) => connect(path));
@@ -63,13 +64,13 @@ function dialOnce(sockets: AgentSockets, signal: AbortSignal): Promise<Dialled |
       signal.removeEventListener('abort', onAbort);
       socket.removeAllListeners();
     };
-    const refuse = (error: Error): void => {
+    const refuse = (error: Error, leave = (): void => sockets.end(socket)): void => {
       settle();
       socket.on('error', () => {});
-      sockets.end(socket);
+      leave();
       reject(error);
     };
-    const onAbort = (): void => refuse(signal.reason as Error);
+    const onAbort = (): void => refuse(signal.reason as Error, () => sockets.abandon(socket));
     signal.addEventListener('abort', onAbort);
     socket.on('error', (error: NodeJS.ErrnoException) => refuse(unreachable(error.code ?? 'the connection failed')));
     socket.on('close', () => {

@@ -139,8 +139,8 @@ export class SessionKeeper {
   close(): void {
     clearTimeout(this.#later);
     this.#key = undefined;
-    this.#sockets.guestUp();
     this.#closing.abort(fail('shutting_down', 'the VM is not served any more'));
+    this.#sockets.close();
   }
 
   async #dial(): Promise<void> {

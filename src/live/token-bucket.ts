@@ -29,4 +29,9 @@ export class TokenBucket {
     this.#tokens -= taken;
     return 0;
   }
+
+  /** Takes `tokens` that are not there too, down to a burst less than none: who owes waits the longer. */
+  owe(tokens: number): void {
+    this.#tokens = Math.max(-this.#rate.burst, this.#tokens - tokens);
+  }
 }

@@ -19,6 +19,13 @@ export interface QemuPrograms {
 }
 
 /**
+ * The largest packet that the guest's kernel sends, since it sends no more than it has credit for. Packets above
+ * 32 KiB less headers are in several pieces there, which vhost-device-vsock 0.3.0 does not read and never gives
+ * back: any process in the guest could use the queue up, and no other would get a byte through.
+ */
+const VSOCK_PACKET_MAX_BYTES = 31 * 1024;
+
+/**
  * Without cmpxchg16b under emulation: QEMU 7.2 (Debian 12) computes its flags from stale state, and about
  * one guest in ten that uses it dies of a double fault or hangs. Linux does without, at the same speed.
  */
@@ -78,7 +85,10 @@ function vsockProcess(programs: QemuPrograms, { guestCid, vsock, sockets }: Pick
   return {
     ...common,
     program: programs.vhostDeviceVsock,
-    argv: ['--guest-cid', String(guestCid), '--socket', sockets.vhost, '--uds-path', sockets.vsock],
+    argv: [
+      '--guest-cid', String(guestCid), '--socket', sockets.vhost, '--uds-path', sockets.vsock,
+      '--tx-buffer-size', String(VSOCK_PACKET_MAX_BYTES),
+    ],
     readySocket: sockets.vhost,
   };
 }

@@ -177,7 +177,8 @@ function string(header: string, field: readonly [number, number]): string {
  */
 function octal(header: string, field: readonly [number, number]): number {
   const value = Number.parseInt(header.slice(field[0], field[1]), 8);
-  if (Number.isNaN(value)) throw new WireError('expected an octal number in a tar header');
+  // Not a number, or below 0: to chown(2) -1 is no owner at all.
+  if (!(value >= 0)) throw new WireError('expected an octal number in a tar header');
   return value;
 }
 

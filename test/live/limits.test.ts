@@ -234,6 +234,16 @@ test('a thousand requests in one piece are not answered: the connection ends at 
   await connection.closed;
 });
 
+test('requests behind the one that ended their connection count as connections', async (t) => {
+  const set = await bench(t, { limits: { connections: { burst: 100, perSecond: 10 } } });
+  const connection = await dial(set);
+  connection.send('POST /v1/hello HTTP/1.1\r\n\r\n'.repeat(500)).catch(() => {});
+  await connection.closed;
+  const next = await dial(set);
+  await next.closed;
+  assert.equal(next.received.length, 0);
+});
+
 test('the body of an unauthenticated request is not read', async (t) => {
   const set = await bench(t);
   const connection = await dial(set);

@@ -42,3 +42,14 @@ test('who takes more than a burst at once waits for a full one, and no longer', 
   now += waitMs;
   assert.equal(bucket.take(1000), 0);
 });
+
+test('who owes waits the longer, up to twice the time that a burst takes', () => {
+  let now = 0;
+  const bucket = new TokenBucket({ burst: 10, perSecond: 5 }, () => now);
+  bucket.owe(12);
+  assert.equal(bucket.take(), 600);
+  bucket.owe(1000);
+  assert.equal(bucket.take(), 2200);
+  now += 2200;
+  assert.equal(bucket.take(), 0);
+});

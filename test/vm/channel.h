@@ -24,7 +24,7 @@ static void print_bytes(const char *bytes, ssize_t length) {
     }
 }
 
-static void say(const char *attempt, const char *outcome) {
+__attribute__((unused)) static void say(const char *attempt, const char *outcome) {
     printf("%s: %s\n", attempt, outcome);
     fflush(stdout);
 }
@@ -79,7 +79,7 @@ static ssize_t receive(int fd, char *text, size_t size) {
 }
 
 /* Prints what comes back to `attempt` and returns it; "nothing" when the peer closed or fell silent. */
-static const char *answer_to(const char *attempt, int fd) {
+__attribute__((unused)) static const char *answer_to(const char *attempt, int fd) {
     static char text[4 << 20];
     ssize_t length = receive(fd, text, sizeof text);
     printf("%s: ", attempt);
@@ -90,7 +90,7 @@ static const char *answer_to(const char *attempt, int fd) {
     return text;
 }
 
-static void request_on(int fd, const char *request, const char *authorization, const char *body) {
+__attribute__((unused)) static void request_on(int fd, const char *request, const char *authorization, const char *body) {
     send_text(fd, "%s HTTP/1.1\r\nhost: slicer\r\n%s%s%scontent-length: %zu\r\n\r\n%s", request,
               authorization ? "authorization: " : "", authorization ? authorization : "",
               authorization ? "\r\n" : "", strlen(body), body);

@@ -9,11 +9,14 @@ import { eventually } from './patience.ts';
 import type { Slicer } from './slicer.ts';
 
 /** The attacker as a static program for any x86-64 guest. */
-export function compileAttacker(): Buffer {
+export const compileAttacker = (): Buffer => compileForGuest('attacker');
+
+/** One of the C programs beside this file, the same. */
+export function compileForGuest(name: string): Buffer {
   const directory = mkdtempSync(join(tmpdir(), 'slicer-attacker-'));
   try {
-    const program = join(directory, 'attacker');
-    execFileSync('gcc', ['-static', '-O2', '-s', '-Wall', '-Werror', '-o', program, join(ROOT, 'test/vm/attacker.c')]);
+    const program = join(directory, name);
+    execFileSync('gcc', ['-static', '-O2', '-s', '-Wall', '-Werror', '-o', program, join(ROOT, `test/vm/${name}.c`)]);
     return readFileSync(program);
   } finally {
     rmSync(directory, { recursive: true, force: true });

@@ -36,7 +36,7 @@ test('a VM is its VSOCK device and then QEMU, with exactly these options', () =>
   assert.deepEqual(vsock, {
     role: 'vsock',
     program: '/usr/bin/vhost-device-vsock',
-    argv: ['--guest-cid', '4711', '--socket', '/run/s/vhost.sock', '--uds-path', '/run/s/vm.vsock'],
+    argv: ['--guest-cid', '4711', '--socket', '/run/s/vhost.sock', '--uds-path', '/run/s/vm.vsock', '--tx-buffer-size', '31744'],
     descriptors: [],
     readySocket: '/run/s/vhost.sock',
     filtersStderr: false,

@@ -155,6 +155,15 @@ test('whatever bytes come, the reader reads or throws a WireError', async () => 
   }), { numRuns: 300 });
 });
 
+for (const [field, at] of [['owner', 108], ['group', 116], ['size', 124]] as const) {
+  test(`a ${field} below 0 is no number, though a reader of numbers takes it`, async () => {
+    const archive = Buffer.from(await packTar([{ header: { name: 'a', size: 1, mode: 0o600, uid: 0, gid: 0 }, body: 'x' }]));
+    archive.write('-1\0', at, 'latin1');
+    fixChecksum(archive.subarray(0, 512));
+    assert.throws(() => read([archive]), WireError);
+  });
+}
+
 /** Makes the checksum of a header right, so that the checks behind it are reached. */
 function fixChecksum(block: Uint8Array): void {
   if (Buffer.from(block.subarray(257, 262)).toString('latin1') !== 'ustar') return;

@@ -1,0 +1,60 @@
+// The whole of what a hostile guest can do, at full size, as an ordinary user and as root; test/vm/hostile.test.ts
+// has the short form. Prints what each attack cost the daemon.
+import { after, test } from 'node:test';
+import { CANARY, costText, HostileGuest, lyingAgents } from '../vm/hostile-guest.ts';
+import { MISSING_COMPILER } from '../vm/parts.ts';
+import { oneGroup, withSlicer } from '../vm/slicer.ts';
+
+let started: HostileGuest | undefined;
+// Before the daemon's end, which the fixture below brings about.
+after(async () => started?.close());
+
+const fixture = withSlicer(oneGroup(), {
+  skip: MISSING_COMPILER,
+  prepare: async (slicer) => {
+    slicer.put('canary', CANARY);
+    slicer.put('shared', 'before');
+  },
+});
+const { skip } = fixture;
+
+function guest(): HostileGuest {
+  if (started === undefined) throw new Error('the VM was not launched');
+  return started;
+}
+
+test('a hostile guest is launched beside a neighbour', { skip }, async () => {
+  started = await HostileGuest.start(fixture.slicer);
+});
+
+for (const uid of [1000, 0]) {
+  for (const words of [
+    ['connections', '10000', '40000'], ['heads', '100000000', '40000'], ['bodies', '100000000', '40000'], ['slow-write', '1000', '20000'], ['slow-read', '1000', '20000'],
+    ['pipeline', '1000', '20000'], ['half-close', '2000', '10000'], ['churn', '5000', '20000'], ['keys', '20000', '20000'], ['hellos', '20000', '20000'],
+  ]) {
+    test(`${words[0]} of user ${uid}, ${words[1]} of them, are bounded on the host, and a neighbour gets its changes`, { skip }, async (t) => {
+      t.diagnostic(costText(await guest().attack(words, uid)));
+      await guest().untilWell();
+    });
+  }
+}
+
+for (const words of [['reports', '5000', '15000'], ['secrets', '1000', '15000'], ['polls', '1000', '15000'], ['requests', '100000', '10000'], ['sessions', '1000', '10000']]) {
+  test(`${words[0]} of root in the agent's place are bounded on the host, and a neighbour gets its changes`, { skip }, async (t) => {
+    t.diagnostic(costText(await guest().attackAsAgent(words)));
+    await guest().untilWell();
+  });
+}
+
+for (const lie of ['endless-output', 'huge-frame', 'frames-out-of-order', 'started-again', 'empty-frames', 'silence', 'trickle', 'endless-head', 'huge-answer', 'escapes']) {
+  for (const [what, call] of Object.entries(lyingAgents)) {
+    if (what !== 'bufferedCommand' && ['endless-output', 'empty-frames'].includes(lie)) continue;
+    test(`an agent that lies (${lie}) to a ${what} is answered with an error, and bounded on the host`, { skip }, async (t) => {
+      t.diagnostic(costText(await guest().attackAsAgent([lie, '1', '12000'], call)));
+    });
+  }
+}
+
+test('when the agent is back in its place all is well again', { skip }, async () => {
+  await guest().untilWell();
+});
