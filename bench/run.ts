@@ -10,6 +10,7 @@ import { bootFigures } from './boot.ts';
 import { commandFigure } from './command.ts';
 import { table, type Figure } from './figure.ts';
 import { guestFigures, type GuestPlan } from './guest.ts';
+import { hostileFigures } from './hostile.ts';
 import { Lab } from './lab.ts';
 import { loadFigures } from './load.ts';
 import { writeDocs } from './load-docs.ts';
@@ -31,6 +32,7 @@ const AREAS: Readonly<Record<string, () => Promise<readonly Figure[]>>> = {
   boot: bootFigures,
   push: pushFigures,
   load: loadFigures,
+  hostile: hostileFigures,
 };
 
 async function guestArea(): Promise<Figure[]> {

@@ -229,6 +229,7 @@ class LiveVmServer implements LiveVm {
 
   #poll(request: IncomingMessage, response: ServerResponse): void {
     const wasHeld = this.#secrets.isPollHeld;
+    this.#dialFault = undefined; // The agent is there, and has its session.
     this.#secrets.serve('poll', request, response);
     if (!wasHeld && this.#secrets.isPollHeld) this.#changed();
   }

@@ -9,6 +9,8 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { dialAgent } from '../../src/live/agent-dial.ts';
 import { AgentSockets } from '../../src/live/agent-sockets.ts';
+import { HostConnection } from './host-connection.ts';
+import { bench, until } from './live-vm.ts';
 
 const NO_OTHERS = { size: 0, closeAll: () => undefined };
 
@@ -68,4 +70,19 @@ test('a guest that answers no dial is not dialled without end, and again after i
   device.sockets.guestUp();
   await ended;
   await givenUp(device);
+});
+
+test('a dial that failed is no fault of a guest whose agent polls', async (t) => {
+  const set = await bench(t, { limits: { handshakeMs: 50 } });
+  await set.agent.establish();
+  const serve = set.device.agent;
+  set.device.agent = () => undefined;
+  // Anybody in the guest may say hello while the agent is busy.
+  const stranger = new HostConnection(await set.device.dialHost());
+  await stranger.request('POST /v1/hello');
+  await until(set.vm, () => set.vm.status().errors.some(({ code }) => code === 'agent_unreachable'));
+  set.device.agent = serve;
+  await set.agent.sync();
+  set.agent.sync(true).catch(() => undefined);
+  await until(set.vm, () => set.vm.status().errors.length === 0);
 });
