@@ -20,6 +20,9 @@ registerHooks({
     : next(specifier, context)),
 });
 
+// What the build puts in the place of the name.
+Object.assign(globalThis, { __VERSION__: '0.0.0' });
+
 /** Files of the agent are checked with its own types, so that here each is what its use says. */
 const load = <T>(file: string): Promise<T> => import(new URL(`../../../agent/${file}.ts`, import.meta.url).href) as Promise<T>;
 
