@@ -6,7 +6,7 @@ import { fuzz, inputOf, type Target } from './engine.ts';
 import { TARGETS } from './targets.ts';
 
 const SEED = 20261122;
-const COUNT = 400;
+const COUNT = 250;
 
 for (const target of TARGETS) {
   test(`whatever ${target.name} reads, it keeps its promises: ${target.of}`, async () => {

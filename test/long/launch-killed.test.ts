@@ -6,10 +6,10 @@ import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { after, test } from 'node:test';
 import { findCommand } from '../../image/command.ts';
-import { MISSING_PART } from './parts.ts';
-import { eventually } from './patience.ts';
-import { processesOf } from './processes.ts';
-import { oneGroup, withSlicer } from './slicer.ts';
+import { MISSING_PART } from '../vm/parts.ts';
+import { eventually } from '../vm/patience.ts';
+import { processesOf } from '../vm/processes.ts';
+import { oneGroup, withSlicer } from '../vm/slicer.ts';
 
 const strace = findCommand('strace');
 const qemu = findCommand('qemu-system-x86_64');
