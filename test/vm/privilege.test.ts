@@ -52,7 +52,7 @@ esac
     writeFileSync(join(open, file), '');
     chmodSync(join(open, file), 0o666);
   }
-  slicer = new Slicer(CONFIG, join(open, 'bin'));
+  slicer = new Slicer(CONFIG, { programs: [join(open, 'bin')] });
   // As a directory of a service is: whoever knows a name in it would get there.
   chmodSync(slicer.directory, 0o755);
   slicer.put('api-key', 'a value of the store');

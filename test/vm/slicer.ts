@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync, statfsSync, watch, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync, statfsSync, watch, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
@@ -35,22 +35,31 @@ export interface ApiAnswer {
   readonly body: any;
 }
 
+export interface Surroundings {
+  /** Directories that are searched for programs before all others. */
+  readonly programs?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  /** Who runs it, when not root. */
+  readonly uid?: number;
+}
+
 /** Longer than what a command of the tests itself waits for. */
 const RUN_LIMIT_MS = 1.5 * LIMIT_MS;
 const LAUNCH_LIMIT_S = LIMIT_MS / 1000;
 
 export class Slicer {
   readonly directory: string;
-  /** Searched before all others. */
-  readonly #programs: string | undefined;
+  readonly #surroundings: Surroundings;
   #daemon: ChildProcess | undefined;
   #output = '';
   #exitCode: Promise<number | null> = Promise.resolve(null);
 
-  constructor(config: string, programs?: string) {
-    this.#programs = programs;
+  constructor(config: string, surroundings: Surroundings = {}) {
+    this.#surroundings = surroundings;
     this.directory = realpathSync(mkdtempSync(join(tmpdir(), 'slicer-vm-')));
     writeFileSync(join(this.directory, 'slicer.yaml'), config);
+    const { uid } = surroundings;
+    if (uid !== undefined) for (const path of [this.directory, this.path('slicer.yaml')]) chownSync(path, uid, uid);
   }
 
   path(...parts: string[]): string {
@@ -103,7 +112,7 @@ export class Slicer {
 
   /** Starts `slicer` with these words and leaves it running; its output is kept with the daemon's. */
   spawn(args: readonly string[]): ChildProcess {
-    const child = spawn('slicer', args, { cwd: this.directory, env: this.#env(), stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn('slicer', args, { cwd: this.directory, env: this.#env(), stdio: ['ignore', 'pipe', 'pipe'], ...this.#user });
     for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => { this.#output += chunk; });
     return child;
   }
@@ -115,6 +124,7 @@ export class Slicer {
       stdio: [options.stdin === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
       timeout: options.limitMs === undefined ? RUN_LIMIT_MS : options.limitMs * PATIENCE,
       killSignal: 'SIGKILL',
+      ...this.#user,
     });
     // A command may end before it has read all its input.
     child.stdin?.on('error', () => undefined);
@@ -189,7 +199,7 @@ export class Slicer {
   runtimeDirectories(): string[] {
     const hash = createHash('sha256').update(this.directory).digest('hex').slice(0, 8);
     return ['/run', '/dev/shm', process.env['XDG_RUNTIME_DIR'] ?? '/run']
-      .map((memory) => join(memory, `slicer-${process.getuid?.()}`, hash))
+      .map((memory) => join(memory, `slicer-${this.#surroundings.uid ?? process.getuid?.()}`, hash))
       .filter((directory) => existsSync(directory) && statfsSync(directory).type === 0x01021994);
   }
 
@@ -226,10 +236,15 @@ export class Slicer {
     }
   }
 
+  get #user(): { readonly uid?: number; readonly gid?: number } {
+    const { uid } = this.#surroundings;
+    return uid === undefined ? {} : { uid, gid: uid };
+  }
+
   #env(): NodeJS.ProcessEnv {
     const { PATH = '', HOME, SLICER_CACHE, SLICER_ACCEL, SLICER_VSOCK } = process.env;
     const kept = Object.fromEntries(Object.entries({ HOME, SLICER_CACHE, SLICER_ACCEL, SLICER_VSOCK }).filter(([, value]) => value !== undefined));
-    return { ...kept, PATH: [...(this.#programs === undefined ? [] : [this.#programs]), join(ROOT, 'bin'), dirname(process.execPath), PATH].join(delimiter) };
+    return { ...kept, ...this.#surroundings.env, PATH: [...(this.#surroundings.programs ?? []), join(ROOT, 'bin'), dirname(process.execPath), PATH].join(delimiter) };
   }
 }
 
