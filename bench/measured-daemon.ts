@@ -48,13 +48,13 @@ export class MeasuredDaemon {
     return readdirSync(`/proc/${this.pid}/fd`).length;
   }
 
-  /** Resident memory without garbage, and the engine's own account of it. */
+  /** Resident memory without garbage, and what objects and buffers take, compiled code left out. */
   async memory(): Promise<{ residentBytes: number; heapBytes: number }> {
     const said = once(this.#process.stdio[3] as Readable, 'data');
     this.#process.kill('SIGUSR2');
     const [line] = await said as [Buffer];
-    const { heapUsed, external } = JSON.parse(line.toString()) as NodeJS.MemoryUsage;
-    return { residentBytes: residentBytes(this.pid), heapBytes: heapUsed + external };
+    const { heapBytes } = JSON.parse(line.toString()) as { heapBytes: number };
+    return { residentBytes: residentBytes(this.pid), heapBytes };
   }
 
   async stop(): Promise<void> {

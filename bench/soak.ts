@@ -27,7 +27,7 @@ const PACE_MS = { changes: 100, commands: 200, launches: 5_000, resets: 15_000 }
 
 /** What may grow in an hour without growing: what samples of half an hour can't tell from nothing. */
 const SERIES = {
-  'daemon: heap without garbage [KB]': 512,
+  'daemon: objects without garbage [KB]': 512,
   'daemon: resident memory [KB]': 8192,
   'daemon: descriptors': 1,
   'agent: resident memory [KB]': 64,
@@ -138,7 +138,7 @@ async function sample(vm: string, atHours: number): Promise<void> {
   const said = await output(vm, 'set -- $(pidof slicer-agent | tr " " "\\n" | sort -n); grep VmRSS: /proc/$1/status; ls /proc/$1/fd | wc -l');
   const [, residentKib = '', agentDescriptors = ''] = /VmRSS:\s+([0-9]+) kB\s+([0-9]+)/.exec(said) ?? [];
   const values: Record<Series, number> = {
-    'daemon: heap without garbage [KB]': memory.heapBytes / 1000,
+    'daemon: objects without garbage [KB]': memory.heapBytes / 1000,
     'daemon: resident memory [KB]': memory.residentBytes / 1000,
     'daemon: descriptors': descriptors,
     'agent: resident memory [KB]': Number(residentKib) * 1.024,
