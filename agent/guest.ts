@@ -49,6 +49,7 @@ export class Guest {
   #problem: Fault | undefined;
   #connected = false;
   #userdataRan = false;
+  readonly #check = { isUnderWay: false, again: false };
   #backoffMs = BACKOFF_MIN_MS;
   /** Ends the wait before the next attempt. */
   #wake: () => void = () => undefined;
@@ -84,6 +85,7 @@ export class Guest {
     });
     await this.#untilListening();
     this.#session.onTaken = () => this.#sessionTaken();
+    this.#session.onRefused = () => void this.#checkSession();
     this.#places.onOpened = ({ directory }) => this.#watch(directory.path);
     for (const { directory } of this.#places.opened) this.#watch(directory.path);
     let first = true;
@@ -157,6 +159,37 @@ export class Guest {
     this.#backoffMs = BACKOFF_MIN_MS;
     this.#pollClient.close();
     this.#wake();
+  }
+
+  /**
+   * vhost-device-vsock 0.3.0 may keep from the guest that a daemon was killed, and a held poll waits for ever. So a
+   * host that dials unasked makes the agent ask, on another connection, whether its session stands: once a second
+   * at most, whoever in the guest caused the dial, and one that stands stays.
+   */
+  async #checkSession(): Promise<void> {
+    const check = this.#check;
+    check.again = true;
+    if (check.isUnderWay) return;
+    for (check.isUnderWay = true; check.again;) {
+      check.again = false;
+      await this.#askWhetherSessionStands();
+      await new Promise<void>((resolve) => os.setTimeout(resolve, ASK_AGAIN_MS));
+    }
+    check.isUnderWay = false;
+  }
+
+  async #askWhetherSessionStands(): Promise<void> {
+    const client = new HostClient(this.#transport.dialHost);
+    try {
+      await this.#sync.now(client);
+    } catch (error) {
+      if (toFault(error).code !== 'unauthorized') return;
+      this.#session.forget();
+      this.#pollClient.close();
+      this.#wake();
+    } finally {
+      client.close();
+    }
   }
 
   #succeeded(): void {

@@ -20,6 +20,8 @@ export class Session {
   #lost = false;
   /** Called when a session was taken that the agent did not ask for. */
   onTaken: () => void = () => undefined;
+  /** Called when an offer is refused: it may be a host that is back, while the connection to the one before looks alive. */
+  onRefused: () => void = () => undefined;
 
   /** `bootToken` is empty where the VM has no boot channel. */
   constructor(bootToken: string) {
@@ -91,7 +93,10 @@ export class Session {
   /** The agent's side of a challenge, or undefined when there is no key for this purpose. */
   answer(purpose: Purpose, hostNonce: string): { nonces: Nonces; proof: string } | undefined {
     const key = this.#keyFor(purpose);
-    if (key === undefined) return undefined;
+    if (key === undefined) {
+      if (purpose !== 'call') this.onRefused();
+      return undefined;
+    }
     const nonces = { host: hostNonce, guest: sys.randomHex() };
     return { nonces, proof: guestProof(sys.hmacSha256, key, purpose, nonces) };
   }
