@@ -38,6 +38,8 @@ export function uninstall(root: string, asked: string | undefined, print: Print)
   requireRoot(root);
   const init = initSystemOf(root, asked);
   requireInside(root, UNITS[init]);
+  // The program may have come another way, with a package: without a trace of install it is not ours to take away.
+  const wasInstalled = init === 'inittab' ? isListed(readInittab(root)) : UNITS[init].files.some(({ path }) => exists(`${root}${path}`) && isOurs(`${root}${path}`));
   const running = isRunning(root, init) && UNITS[init].files.some(({ path }) => exists(path));
   if (running) tell(init, init === 'systemd'
     ? [['systemctl', 'stop', 'slicer-agent.socket', 'slicer-agent.service', 'slicer-userdata.service', 'slicer-commands.socket', 'slicer-commands.service']]
@@ -51,7 +53,10 @@ export function uninstall(root: string, asked: string | undefined, print: Print)
     else print(`left ${root}${path}, which slicer-agent install did not put there\n`);
   }
   if (init === 'inittab' && changeInittab(root, withoutLine) === 'wrote') print(`removed our line from ${root}${INITTAB}\n`);
-  if (exists(`${root}${AGENT_PATH}`)) remove(`${root}${AGENT_PATH}`, print);
+  if (exists(`${root}${AGENT_PATH}`)) {
+    if (wasInstalled) remove(`${root}${AGENT_PATH}`, print);
+    else print(`left ${root}${AGENT_PATH}: slicer-agent install did not run here\n`);
+  }
   if (running && init === 'systemd') tell(init, [['systemctl', 'daemon-reload']]);
 }
 

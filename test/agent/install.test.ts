@@ -167,3 +167,9 @@ test('an init system that is not known is refused with what to do, and nothing i
   const absent = await agent('install', '--root', `${root}/absent`);
   assert.match(absent.stderr, /no such directory for --root/);
 });
+
+test('uninstall leaves a program that came another way than by install', async (context) => {
+  const root = rootWith(context, { ...DEBIAN, 'usr/bin/slicer-agent': 'of a package' });
+  assert.equal(await succeeds('uninstall', '--root', root), `left ${root}/usr/bin/slicer-agent: slicer-agent install did not run here\n`);
+  assert.ok(existsSync(join(root, 'usr/bin/slicer-agent')));
+});
