@@ -152,8 +152,8 @@ export async function scaleFigures({ agents: count, rounds, scale }: LoadPlan): 
   const points: ScalePoint[] = [];
   const figures: Figure[] = [];
   try {
-    const empty = await host.daemon.memory();
     let there = 0;
+    let first: { vms: number; residentBytes: number } | undefined;
     for (const vms of scale) {
       const more = vms - there;
       await bare.listen(there, more);
@@ -166,7 +166,8 @@ export async function scaleFigures({ agents: count, rounds, scale }: LoadPlan): 
       await fleets.host.at(-1)?.round(ALL.size);
       await bare.open(there, more);
       there = vms;
-      const memory = await host.daemon.memory();
+      const { residentBytes } = await host.daemon.memory();
+      first ??= { vms, residentBytes };
       const [agents, bareAgents] = [together(fleets.host), together(fleets.bare)];
       if (vms === count) {
         const sync = await inTurns(rounds, () => changeCost(host, agents, ALL), () => changeCost(bare, bareAgents, ALL));
@@ -179,7 +180,7 @@ export async function scaleFigures({ agents: count, rounds, scale }: LoadPlan): 
       const one = await inTurns(rounds, () => changeCost(host, agents, SHARED), () => changeCost(bare, bareAgents, SHARED));
       points.push({
         vms, tookMs: times(one.measured), processorMs: processor(one.measured), referenceProcessorMs: processor(one.reference),
-        bytesPerVm: (memory.residentBytes - empty.residentBytes) / vms,
+        bytesPerVm: vms === first.vms ? 0 : (residentBytes - first.residentBytes) / (vms - first.vms),
       });
     }
     return { figures: [...figures, ...figuresOf(points, count)], points };

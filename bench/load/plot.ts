@@ -9,7 +9,7 @@ export interface ScalePoint {
   readonly processorMs: Summary;
   /** Of the bare server. */
   readonly referenceProcessorMs: Summary;
-  /** Resident memory of the daemon above that without VMs. */
+  /** Resident memory of the daemon above that with the first number of VMs, for each further one; 0 for the first. */
   readonly bytesPerVm: number;
 }
 
