@@ -58,6 +58,7 @@ export function uninstall(root: string, asked: string | undefined, print: Print)
     else print(`left ${root}${AGENT_PATH}: slicer-agent install did not run here\n`);
   }
   if (running && init === 'systemd') tell(init, [['systemctl', 'daemon-reload']]);
+  if (init === 'inittab' && root === '') print('an agent that runs goes on until the next boot\n');
 }
 
 function requireRoot(root: string): void {

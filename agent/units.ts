@@ -51,6 +51,8 @@ StartLimitIntervalSec=0
 Type=notify
 TimeoutStartSec=infinity
 ExecStart=${AGENT_PATH} run --hold-userdata --commands ${COMMANDS_SOCKET}
+# What it and userdata say is in the VM's log, too: slicer vm logs
+StandardOutput=journal+console
 Restart=always
 RestartMode=direct
 RestartSec=500ms
@@ -190,13 +192,18 @@ description="Slicer agent, which keeps the secrets that the host grants this VM"
 supervisor=supervise-daemon
 command=${AGENT_PATH}
 command_args="run"
+# What it and userdata say is in the VM's log: slicer vm logs
+error_log=/dev/console
+# However often it ends.
+respawn_max=0
+respawn_delay=1
 # For how many seconds the services that need secrets are held back.
 : "\${secrets_wait:=60}"
 
 depend() {
 	provide slicer-secrets
-	need localmount
-	after modules bootmisc
+	# Not \`need\`: a system may mount by other means. What has them has them in an earlier place of the boot.
+	after localmount modules bootmisc
 }
 
 start_post() {

@@ -99,6 +99,7 @@ in
           Type = "notify";
           TimeoutStartSec = "infinity";
           ExecStart = "${cfg.program} run --hold-userdata";
+          StandardOutput = "journal+console";
           Restart = "always";
           RestartMode = "direct";
           RestartSec = "500ms";

@@ -20,6 +20,7 @@ export const vmHealth = z
     agent_version: z.string(),
     system_uptime: z.int().openapi({ description: "Nanoseconds, as Go's time.Duration" }),
     userdata_ran: z.boolean(),
+    userdata_exit_code: z.int().optional().openapi({ description: 'Present once userdata has run' }),
   })
   .openapi('Health');
 export type VmHealth = z.infer<typeof vmHealth>;

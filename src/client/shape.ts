@@ -65,6 +65,7 @@ export const isDeletedNode = shape<DeletedNode>({ message: isString, disk_remove
 export const isVmLogs = shape<VmLogs>({ hostname: isString, lines: isNumber, content: isString });
 export const isVmHealth = shape<VmHealth>({
   hostname: isString, agent_uptime: isNumber, agent_version: isString, system_uptime: isNumber, userdata_ran: isBoolean,
+  userdata_exit_code: optional(isNumber),
 });
 const isGuestError = shape<VmSecrets['errors'][number]>({ code: isString, message: isString });
 export const isVmSecrets = shape<VmSecrets>({

@@ -30,12 +30,16 @@ export function attachVmRoutes(attach: Attach, vms: Vms, live: LiveVms): void {
     const call = await servedVm(vms, live, vm.hostname).call(goneSignal(context.env.outgoing));
     try {
       const health = await call.health();
+      // As it is by now: it may have ended while the guest was asked.
+      const now = vms.get(vm.hostname);
+      const userdata = now?.kind === 'launched' ? now.userdata : { state: 'none' as const };
       return {
         hostname: vm.hostname,
         agent_uptime: Math.round(health.agent_uptime * NANOSECONDS),
         agent_version: health.agent_version,
         system_uptime: Math.round(health.system_uptime * NANOSECONDS),
-        userdata_ran: health.userdata_ran || (vm.kind === 'launched' && vm.userdata.state === 'done'),
+        userdata_ran: health.userdata_ran || userdata.state === 'done',
+        ...(userdata.state === 'done' ? { userdata_exit_code: userdata.exitCode } : {}),
       };
     } finally {
       call.close();

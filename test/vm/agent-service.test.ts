@@ -10,6 +10,7 @@ import { oneGroup, withSlicer } from './slicer.ts';
 const USERDATA = `userdata: |
         #!/bin/sh
         echo ran >> /root/userdata-runs
+        echo "userdata has $(cat /run/slicer/secrets/api-key)"
         systemctl show -P ActiveState network.target > /root/network`;
 
 const fixture = withSlicer(oneGroup('secrets: [api-key]', USERDATA).replace('image: tiny', 'image: debian').replace('ram_mb: 192', 'ram_mb: 256'), {
@@ -62,6 +63,13 @@ test('`systemd-analyze security slicer-agent` says at most OK, and a command is 
 test('userdata waits for the network, and is no part of the boot', { skip }, async () => {
   assert.equal(await inGuest('cat /root/network /root/userdata-runs'), 'active\nran\n');
   assert.equal(await inGuest('systemctl show -P Result slicer-userdata'), 'success\n');
+});
+
+test('what userdata says, and how it ended, is in the VM\'s log and in its health', { skip }, async () => {
+  const { slicer } = fixture;
+  assert.match(await slicer.ok(['vm', 'logs', 'vm-1', '--lines=0']), /userdata has one\r*\n[^]*userdata ended with exit code 0/);
+  const { body } = await slicer.api('GET', '/vm/vm-1/health');
+  assert.deepEqual([body.userdata_ran, body.userdata_exit_code], [true, 0]);
 });
 
 test('a service reads a credential that came over the live channel, and its newer value when it starts again', { skip }, async () => {

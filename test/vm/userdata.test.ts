@@ -28,11 +28,13 @@ test('userdata runs once, as root, and finds its secrets in place', { skip }, as
   assert.equal(await slicer.inGuest(vm, 'cat /tmp/seen; echo; cat /tmp/runs'), 'of the database\nrun\n');
 });
 
-test('its exit code and output are shown by the API and in the log', { skip }, async () => {
+test('its exit code and output are in health and in the log', { skip }, async () => {
   const { slicer } = fixture;
   assert.equal((await node('vm-1')).userdata_exit_code, 3);
-  assert.equal((await slicer.api('GET', '/vm/vm-1/health')).body.userdata_ran, true);
-  assert.match(await slicer.ok(['vm', 'logs', 'vm-1', '--lines=0']), /userdata ran as 0 in \//);
+  const { body } = await slicer.api('GET', '/vm/vm-1/health');
+  assert.deepEqual([body.userdata_ran, body.userdata_exit_code], [true, 3]);
+  assert.match(await slicer.ok(['vm', 'health', 'vm-1']), / ran, exit code 3$/m);
+  assert.match(await slicer.ok(['vm', 'logs', 'vm-1', '--lines=0']), /userdata ran as 0 in \/[^]*userdata ended with exit code 3/);
 });
 
 test('it does not run again when the agent starts again', { skip }, async () => {

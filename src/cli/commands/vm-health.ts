@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import type { VmHealth } from '../../api/vm.ts';
 import { addConnectionOptions, clientFor } from '../connection.ts';
 import type { Context } from '../context.ts';
 import { printJson, printTable } from '../output.ts';
@@ -25,8 +26,13 @@ export function configure(command: Command, context: Context): void {
           health.agent_version,
           `${Math.floor(health.agent_uptime / NANOSECONDS)}s`,
           `${Math.floor(health.system_uptime / NANOSECONDS)}s`,
-          health.userdata_ran ? 'ran' : 'not run',
+          userdataText(health),
         ]],
       );
     });
+}
+
+function userdataText({ userdata_ran: ran, userdata_exit_code: exitCode }: VmHealth): string {
+  if (exitCode !== undefined) return `ran, exit code ${exitCode}`;
+  return ran ? 'ran' : 'not run';
 }
