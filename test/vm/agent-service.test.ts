@@ -13,11 +13,15 @@ const USERDATA = `userdata: |
         echo "userdata has $(cat /run/slicer/secrets/api-key)"
         systemctl show -P ActiveState network.target > /root/network`;
 
-const fixture = withSlicer(oneGroup('secrets: [api-key]', USERDATA).replace('image: tiny', 'image: debian').replace('ram_mb: 192', 'ram_mb: 256'), {
+/** As systemd reads it: plain characters as they are; quotes, a line break and a backslash in double quotes. */
+const ENVIRONMENT = '# of the app\nTOKEN=one/+=:@-\nKEY="a \\"b\'\nc \\\\ d"\n';
+
+const fixture = withSlicer(oneGroup('secrets: [api-key, app-env]', USERDATA).replace('image: tiny', 'image: debian').replace('ram_mb: 192', 'ram_mb: 256'), {
   skip: MISSING_DEBIAN || MISSING_COMPILER,
   prepare: async (slicer) => {
     slicer.put('api-key', 'one\n');
     slicer.put('db-password', 'live\n');
+    slicer.put('app-env', ENVIRONMENT);
   },
 });
 const { skip } = fixture;
@@ -41,7 +45,7 @@ test('systemd holds the port, and tells how many secrets its agent holds', { ski
   const { slicer } = fixture;
   assert.equal(await slicer.launch('--timeout=120s', '--wait-userdata', '--credential=db=db-password,deliver=live'), 'vm-1');
   assert.equal(await inGuest('systemctl show -P ActiveState slicer-agent.socket slicer-agent.service slicer-secrets.target 2>&1'), 'active\n\nactive\n\ninactive\n');
-  assert.match(await inGuest('systemctl show -P StatusText slicer-agent'), /^holds 1 secrets and 1 credentials\n$/);
+  assert.match(await inGuest('systemctl show -P StatusText slicer-agent'), /^holds 2 secrets and 1 credentials\n$/);
   const compiled = compileAttacker();
   await slicer.inGuest('vm-1', 'cat > /root/attacker && chmod 755 /root/attacker', { stdin: compiled });
   assert.match(await inGuest('/root/attacker ports 900'), /: EADDRINUSE$/m);
@@ -80,6 +84,23 @@ test('a service reads a credential that came over the live channel, and its newe
   await fixture.slicer.ok(['secret', 'update', 'db-password'], { stdin: 'newer\n' });
   await inGuest('systemctl start reads');
   assert.equal(await inGuest('cat /tmp/read; stat -c "%a %u" /run/credstore /run/credstore/db'), 'live\nnewer\n700 0\n400 0\n');
+});
+
+test('a service with the directory bind-mounted, and one that reads its environment from a file and is started again when that changes', { skip }, async () => {
+  const { slicer } = fixture;
+  const unit = (name: string, text: string): Promise<string> => slicer.inGuest('vm-1', `cat > /run/systemd/system/${name}`, { stdin: text });
+  const secrets = '[Unit]\nWants=slicer-secrets.target\nAfter=slicer-secrets.target\n[Service]\n';
+  await unit('mounted.service', `${secrets}BindReadOnlyPaths=/run/slicer/secrets:/run/app-secrets\nExecStart=sleep infinity\n`);
+  await unit('app.service', `${secrets}User=ubuntu\nEnvironmentFile=/run/slicer/secrets/app-env\nExecStart=sh -c 'echo "$$TOKEN $$KEY" >> /tmp/app; exec sleep infinity'\n`);
+  await unit('app-restart.path', '[Path]\nPathChanged=/run/slicer/secrets/app-env\n');
+  await unit('app-restart.service', '[Service]\nType=oneshot\nExecStart=systemctl try-restart app.service\n');
+  await inGuest('systemctl daemon-reload && systemctl start mounted app app-restart.path && until [ -s /tmp/app ]; do sleep 0.1; done');
+  const mounted = 'cat /proc/$(systemctl show -P MainPID mounted)/root/run/app-secrets/app-env';
+  assert.equal(await inGuest(mounted), ENVIRONMENT);
+  await slicer.ok(['secret', 'update', 'app-env'], { stdin: ENVIRONMENT.replace('one', 'two') });
+  assert.equal(await inGuest(mounted), ENVIRONMENT.replace('one', 'two'));
+  await inGuest('until [ "$(wc -l < /tmp/app)" -ge 4 ]; do sleep 0.1; done');
+  assert.equal(await inGuest('cat /tmp/app; systemctl stop mounted app app-restart.path'), 'one/+=:@- a "b\'\nc \\ d\ntwo/+=:@- a "b\'\nc \\ d\n');
 });
 
 test('an agent that is killed is back with its secrets, runs no userdata again, and takes nobody along', { skip }, async () => {

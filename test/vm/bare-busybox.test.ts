@@ -23,6 +23,9 @@ until slicer-agent secrets sync > /dev/null 2>&1; do sleep 0.2; done
 cat /run/slicer/secrets/key > /root/wanted 2>&1
 `;
 
+/** Two boots, one after the other. */
+const BOOT_LIMIT_MS = 240_000;
+
 const fixture = withSlicer(oneGroup(), {
   skip: MISSING_PART,
   prepare: async (slicer) => {
@@ -40,7 +43,7 @@ const { skip } = fixture;
 
 test('from the next boot on the agent runs, and what asks for its secrets has them', { skip }, async () => {
   const { slicer } = fixture;
-  await slicer.untilHolds('guest', 60_000);
+  await slicer.untilHolds('guest', BOOT_LIMIT_MS);
   await slicer.untilInGuest('guest', '[ -s /root/wanted ]');
   assert.equal(await slicer.inGuest('guest', 'cat /root/wanted; tail -n 1 /etc/inittab'), 'the key\n::respawn:/usr/bin/slicer-agent run\n');
   assert.match(await slicer.ok(['vm', 'logs', 'guest', '--lines=0']), /wrote \/usr\/bin\/slicer-agent\r*\nwrote \/etc\/inittab/);
@@ -58,7 +61,7 @@ test('an agent that is killed is started again', { skip }, async () => {
   }
 });
 
-test('uninstall takes out all that install put in, and the next boot has none of it', { skip }, async () => {
+test('uninstall takes out all that install put in', { skip }, async () => {
   const { slicer } = fixture;
   const left = 'cat /etc/inittab; ls /usr/bin/slicer-agent; true';
   const output = await slicer.inGuest('guest', `/root/slicer-agent uninstall && { ${left}; } 2>&1`);

@@ -129,6 +129,21 @@ test('a reader that holds the directory sees the new value: it is the same direc
   assert.equal(await reader, 'seen\n');
 });
 
+test('a directory that is bind-mounted into a container follows changes; a single file shows what was there when it started', { skip }, async () => {
+  const { slicer } = fixture;
+  await slicer.ok(['secret', 'create', 'mounted'], { stdin: 'old' });
+  // A container as far as its mounts go: a mount namespace of its own.
+  await slicer.inGuest('vm-1', `mkdir /tmp/all && touch /tmp/one && rm -f /tmp/container && mkfifo /tmp/ready
+    unshare -m sh -c 'mount -o bind,ro ${DIRECTORY} /tmp/all && mount -o bind,ro ${DIRECTORY}/mounted /tmp/one && echo $$ > /tmp/container && echo > /tmp/ready && exec sleep 1000' > /dev/null 2>&1 < /dev/null &
+    read line < /tmp/ready`);
+  const inside = (): Promise<string> => slicer.inGuest('vm-1', 'cd /proc/$(cat /tmp/container)/root/tmp && cat all/mounted && echo && cat one');
+  assert.equal(await inside(), 'old\nold');
+  await slicer.ok(['secret', 'update', 'mounted'], { stdin: 'new' });
+  assert.equal(await inside(), 'new\nold');
+  await slicer.ok(['secret', 'remove', 'mounted']);
+  assert.equal(await slicer.inGuest('vm-1', 'cd /proc/$(cat /tmp/container)/root/tmp && ls all/mounted 2>&1; cat one; kill $(cat /tmp/container)'), 'ls: all/mounted: No such file or directory\nold');
+});
+
 test('a full file system in the guest keeps the old set, is reported on both sides, and mends itself', { skip }, async () => {
   const { slicer } = fixture;
   const listing = `cd ${DIRECTORY} && sha256sum *`;
