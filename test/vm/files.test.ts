@@ -171,14 +171,14 @@ test('a full file system in the guest keeps the old set, is reported on both sid
 test('1,000 secrets arrive in a VM, and all go when they are removed', { skip }, async () => {
   const { slicer } = fixture;
   for (let number = 0; number < 1000; number += 1) slicer.put(`many-${number}`, `value ${number} ${'x'.repeat(1000)}`);
-  await slicer.untilInGuest('vm-1', `[ "$(ls ${DIRECTORY} | grep -c ^many-)" = 1000 ]`);
+  await slicer.untilInGuest('vm-1', `[ "$(ls ${DIRECTORY} | grep -c ^many-)" = 1000 ]`, 60_000);
   assert.match(await slicer.inGuest('vm-1', `cd ${DIRECTORY} && cut -c -10 many-0 many-999`), /^value 0 xx\nvalue 999 \n$/);
   const second = await slicer.launch('--ram-mb=192');
   assert.equal(await slicer.inGuest(second, `ls ${DIRECTORY} | grep -c ^many-`), '1000\n');
   const { exitCode } = await slicer.shell('rm .secrets/many-*');
   assert.equal(exitCode, 0);
-  await slicer.untilInGuest('vm-1', `[ "$(ls ${DIRECTORY} | grep -c ^many-)" = 0 ]`);
-  await slicer.untilInGuest(second, `[ "$(ls ${DIRECTORY} | grep -c ^many-)" = 0 ]`);
+  await slicer.untilInGuest('vm-1', `[ "$(ls ${DIRECTORY} | grep -c ^many-)" = 0 ]`, 60_000);
+  await slicer.untilInGuest(second, `[ "$(ls ${DIRECTORY} | grep -c ^many-)" = 0 ]`, 60_000);
 });
 
 test('no reader in the guest sees a mix of two values or a short file while they change', { skip }, async () => {
