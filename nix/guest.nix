@@ -32,6 +32,35 @@ let
     ];
 
   loadsVsock = "modprobe@vmw_vsock_virtio_transport.service";
+  commandsSocket = "/run/slicer-commands.sock";
+
+  # Of the agent alone: what it has started for the host is not in it.
+  sandbox = {
+    NoNewPrivileges = true;
+    CapabilityBoundingSet = "CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER CAP_KILL CAP_NET_BIND_SERVICE CAP_SYS_ADMIN";
+    ProtectSystem = "strict";
+    ReadWritePaths = "/run";
+    ProtectHome = true;
+    ProtectProc = "invisible";
+    ProtectClock = true;
+    ProtectControlGroups = true;
+    ProtectHostname = true;
+    ProtectKernelLogs = true;
+    ProtectKernelModules = true;
+    ProtectKernelTunables = true;
+    DevicePolicy = "closed";
+    DeviceAllow = "/dev/vsock rw";
+    RestrictAddressFamilies = "AF_UNIX AF_VSOCK";
+    IPAddressDeny = "any";
+    RestrictNamespaces = true;
+    RestrictRealtime = true;
+    LockPersonality = true;
+    MemoryDenyWriteExecute = true;
+    SystemCallArchitectures = "native";
+    SystemCallFilter = [ "@system-service" "~@swap @reboot @module @mount @clock @cpu-emulation @debug @obsolete @raw-io" ];
+    SystemCallErrorNumber = "EPERM";
+  };
+
   early = {
     unitConfig.DefaultDependencies = false;
     conflicts = [ "shutdown.target" ];
@@ -88,25 +117,47 @@ in
         wantedBy = [ "sockets.target" ];
       } ];
 
+      systemd.sockets.slicer-commands = mkMerge [ early {
+        description = "Where the Slicer agent has programs started";
+        before = [ "sockets.target" "shutdown.target" ];
+        listenStreams = [ commandsSocket ];
+        socketConfig.SocketMode = "0600";
+        wantedBy = [ "sockets.target" ];
+      } ];
+
+      systemd.services.slicer-commands = mkMerge [ early {
+        description = "Starts what the host runs in this VM, userdata too";
+        requires = [ "slicer-commands.socket" ];
+        after = [ "slicer-commands.socket" ];
+        before = [ "shutdown.target" ];
+        unitConfig.StartLimitIntervalSec = 0;
+        serviceConfig = {
+          ExecStart = "${cfg.program} commands";
+          KillMode = "process";
+          OOMPolicy = "continue";
+          TasksMax = "infinity";
+        };
+      } ];
+
       systemd.services.slicer-agent = mkMerge [ early {
         description = "Slicer agent, which keeps the secrets that the host grants this VM";
-        wants = [ "slicer-agent.socket" loadsVsock ];
-        after = [ "slicer-agent.socket" loadsVsock ];
+        wants = [ "slicer-agent.socket" "slicer-commands.socket" loadsVsock ];
+        after = [ "slicer-agent.socket" "slicer-commands.socket" loadsVsock ];
         before = [ "slicer-secrets.target" "shutdown.target" ];
         wantedBy = [ "multi-user.target" ];
         unitConfig.StartLimitIntervalSec = 0;
         serviceConfig = {
           Type = "notify";
           TimeoutStartSec = "infinity";
-          ExecStart = "${cfg.program} run --hold-userdata";
+          ExecStart = "${cfg.program} run --hold-userdata --commands ${commandsSocket}";
           StandardOutput = "journal+console";
           Restart = "always";
           RestartMode = "direct";
           RestartSec = "500ms";
-          KillMode = "process";
           OOMPolicy = "continue";
-          TasksMax = "infinity";
-        };
+          LimitCORE = 0;
+          KillMode = "process";
+        } // sandbox;
       } ];
 
       systemd.targets.slicer-secrets = {

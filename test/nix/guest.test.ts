@@ -44,7 +44,7 @@ function unitSections(unit: Unit): Readonly<Record<string, Lines>> {
 test('the units are those of slicer-agent install', NIX, async () => {
   const host = await guestWith('{ enable = true; }');
   const services = Object.fromEntries(Object.entries(host.services).map(([name, unit]) => [`${name}.service`, { ...unitSections(unit), Service: asLines(unit.serviceConfig) }]));
-  const sockets = Object.fromEntries(Object.entries(host.sockets).map(([name, unit]) => [`${name}.socket`, { ...unitSections(unit), Socket: { ListenStream: unit.listenStreams } }]));
+  const sockets = Object.fromEntries(Object.entries(host.sockets).map(([name, unit]) => [`${name}.socket`, { ...unitSections(unit), Socket: { ListenStream: unit.listenStreams, ...asLines(unit.socketConfig) } }]));
   const targets = Object.fromEntries(Object.entries(host.targets).map(([name, unit]) => [`${name}.target`, unitSections(unit)]));
   const installed = Object.fromEntries(SYSTEMD_UNITS.files.map(({ path, text }) => [path.split('/').at(-1), { Install: {}, ...parseUnit(text) }]));
   assert.deepEqual({ ...services, ...sockets, ...targets }, installed);

@@ -40,7 +40,7 @@ export interface Service extends Unit {
 export interface Host {
   readonly availableKernelModules: readonly string[];
   readonly services: Readonly<Record<string, Service>>;
-  readonly sockets: Readonly<Record<string, Unit & { readonly listenStreams: readonly string[] }>>;
+  readonly sockets: Readonly<Record<string, Unit & { readonly listenStreams: readonly string[]; readonly socketConfig: Section }>>;
   readonly targets: Readonly<Record<string, Unit>>;
   /** Messages of assertions that do not hold. */
   readonly faults: readonly string[];
