@@ -73,7 +73,7 @@ export async function startVm(request: StartRequest, parts: StartParts, signal: 
     if (log.process !== undefined) processes.push(log.process);
     for (const plan of plans) {
       step = basename(plan.program);
-      processes.push(await startPlanned(plan, request, parts, log));
+      processes.push(await orItsCause(startPlanned(plan, request, parts, log), processes));
       await Promise.race([waitForListener(plan.readySocket, attempt.signal), ...processes.map(failAtEnd)]);
     }
     const control = await Promise.race([
@@ -178,6 +178,16 @@ function isListening(table: string, path: string): boolean {
 
 async function failAtEnd(process: WatchedProcess): Promise<never> {
   throw new Error(`${process.identity.role} ${await process.ended}`);
+}
+
+/** What was started before and has ended, and its pipes with it, is why the next can't be. */
+async function orItsCause<T>(starting: Promise<T>, processes: readonly WatchedProcess[]): Promise<T> {
+  try {
+    return await starting;
+  } catch (error) {
+    await Promise.race([delay(END_NEWS_MS), ...processes.map(failAtEnd)]);
+    throw error;
+  }
 }
 
 /** A VMM that ends closes its sockets a moment before its end is known, which says more. */
