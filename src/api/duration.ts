@@ -27,7 +27,8 @@ export function parseDurationMs(text: string): number | undefined {
   for (const [, digits, unit] of text.matchAll(PART)) {
     sumMs += Number(digits) * (UNIT_MS[unit as string] as number);
   }
-  const wholeMs = Math.ceil(sumMs);
+  // To the nanosecond first: 4.001 times 1000 is a little more than 4001.
+  const wholeMs = Math.ceil(Math.round(sumMs * 1e6) / 1e6);
   return wholeMs <= DURATION_MAX_MS ? wholeMs : undefined;
 }
 

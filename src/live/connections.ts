@@ -72,6 +72,13 @@ export class Connections {
     return false;
   }
 
+  /** What no session key was shown on is closed, with all that waits there to be read. */
+  closeStrangers(): void {
+    for (const { socket, timer } of this.#open.values()) {
+      if (timer !== undefined) socket.destroy();
+    }
+  }
+
   /** The agent gives its session up: the connection has to show the next key in time. */
   makeStranger(socket: Socket): void {
     const connection = this.#open.get(socket);

@@ -54,8 +54,12 @@ export function guestServer({ limits, monotonicMs, key, hello, refused, serve }:
   server.on('request', (request, response) => {
     const { socket } = request;
     // What came in the same piece as the request that ended its connection: Node reads it all the same, which
-    // takes longer than most requests that are answered. It counts as if each had come on a connection of its own.
-    if (socket.destroyed) return connectionRate.owe(1);
+    // takes longer than most requests that are answered. It counts as if each had come on a connection of its own,
+    // and what other strangers have sent is not read at all.
+    if (socket.destroyed) {
+      connectionRate.owe(1);
+      return connections.closeStrangers();
+    }
     // The next request before the answer to this one was taken: the protocol has no pipelining, and a
     // thousand polls in one connection would be a thousand responses held.
     // Node's parser takes older versions of HTTP too, and what they leave out is guessed.

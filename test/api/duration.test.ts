@@ -23,3 +23,9 @@ test('what is formatted reads back as the same number', () => {
 for (const [durationMs, text] of [[0, '0ms'], [500, '500ms'], [30_000, '30s'], [90_000, '1m30s'], [3_600_000, '1h'], [3_661_500, '1h1m1.5s']] as const) {
   test(`${durationMs} ms is written ${text}`, () => assert.equal(formatDurationMs(durationMs), text));
 }
+
+test('a duration is read back as it was written, though no float is a thousandth', () => {
+  for (const durationMs of [4001, 1001, 86_399_999, 61_003, 999]) assert.equal(parseDurationMs(formatDurationMs(durationMs)), durationMs);
+  assert.equal(parseDurationMs('1ns'), 1);
+  assert.equal(parseDurationMs('1000001ns'), 2);
+});

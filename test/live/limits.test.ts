@@ -234,14 +234,19 @@ test('a thousand requests in one piece are not answered: the connection ends at 
   await connection.closed;
 });
 
-test('requests behind the one that ended their connection count as connections', async (t) => {
+test('requests behind the one that ended their connection count as connections, and end those of other strangers', async (t) => {
   const set = await bench(t, { limits: { connections: { burst: 100, perSecond: 10 } } });
+  await set.agent.establish();
+  await set.agent.sync();
+  const stranger = await dial(set);
   const connection = await dial(set);
   connection.send('POST /v1/hello HTTP/1.1\r\n\r\n'.repeat(500)).catch(() => {});
-  await connection.closed;
+  await Promise.all([connection.closed, stranger.closed]);
   const next = await dial(set);
   await next.closed;
   assert.equal(next.received.length, 0);
+  // The agent's connection is none of them.
+  assert.equal(await set.agent.sync(), 304);
 });
 
 test('the body of an unauthenticated request is not read', async (t) => {
