@@ -29,10 +29,17 @@ before(async () => {
   if (skip !== false) return;
   checkout = buildTag(tag as string, scratch);
   const vsock = join(memory, 'vm.vsock');
+  // Before there is an agent, so that no change is missed.
+  const watcher = watch(memory);
   agent = spawn(join(checkout, 'build/slicer-agent-x86_64'), ['run', '--socket', vsock, '--dir', directory, '--credstore', join(memory, 'credstore')], { stdio: 'ignore' });
-  while (!existsSync(vsock)) {
-    assert.equal(agent.exitCode, null, 'the agent of the previous tag ended');
-    await once(watch(memory), 'change');
+  const ended = once(agent, 'exit').then(([code]): never => {
+    throw new Error(`the agent of the previous tag ended with ${code}`);
+  });
+  try {
+    while (!existsSync(vsock)) await Promise.race([once(watcher, 'change'), ended]);
+  } finally {
+    watcher.close();
+    ended.catch(() => undefined);
   }
 });
 
