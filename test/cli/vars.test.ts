@@ -5,12 +5,14 @@ import { chmodSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'nod
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { after, before, beforeEach, test } from 'node:test';
+import { chooseRuntimeDirectory, makeAbove, memoryDirectories, removeIfEmpty } from '../../src/vm/runtime-directory.ts';
 import { createApiServer } from '../client/api-server.ts';
 import { workspace } from './transcript.ts';
 
 const { directory, environment, run, transcript } = workspace();
 const api = createApiServer();
 const CANARY = 'canary-9e07';
+const uid = (process.geteuid as () => number)();
 const INVENTORY = `
 instances:
   my-app:
@@ -137,6 +139,17 @@ test('a generator that fails leaves nothing of its values anywhere that is told'
   assert.ok(!readdirSync(directory).includes('vars'));
 });
 
+test('values are made beside VMs that have users of their own', async () => {
+  const directoryOfVms = await chooseRuntimeDirectory(directory, uid, memoryDirectories(environment));
+  try {
+    await makeAbove(join(directoryOfVms, 'vm-1'), uid);
+    const { code, stderr } = await run('slicer vars --inventory inv.yaml generate');
+    assert.equal(code, 0, String(stderr));
+  } finally {
+    await removeIfEmpty(directoryOfVms);
+  }
+});
+
 test('a directory of values that others can enter is refused', async () => {
   await run('slicer vars --inventory inv.yaml generate');
   chmodSync(join(directory, 'vars'), 0o755);
@@ -160,7 +173,10 @@ test('list as JSON has no value', async () => {
 test('a killed run leaves nothing on the memory-backed file system that the next does not clear', async () => {
   writeFileSync(join(directory, 'hangs.yaml'), 'instances: {i: {roles: {r: {machines: {web: }}}}}\ngenerators: {g: {files: {a: }, script: \'echo x > "$out/a"; : > "$(cat here)/ran"; sleep 1000\'}}\n'.replace('$(cat here)', directory));
   const child = spawn('slicer', ['vars', '--inventory', 'hangs.yaml', 'generate'], { cwd: directory, env: environment });
-  while (!readdirSync(directory).includes('ran')) await new Promise((resolve) => setImmediate(resolve));
+  while (!readdirSync(directory).includes('ran')) {
+    assert.equal(child.exitCode, null, 'it ended before its generator ran');
+    await new Promise((resolve) => setImmediate(resolve));
+  }
   child.kill('SIGTERM');
   let stderr = '';
   child.stderr.on('data', (chunk: Buffer) => (stderr += String(chunk)));

@@ -62,7 +62,8 @@ export function configure(command: Command, context: Context): void {
 async function findScratchDirectory(env: NodeJS.ProcessEnv): Promise<string> {
   const uid = (process.geteuid as () => number)();
   const directory = await chooseRuntimeDirectory('slicer vars', uid, memoryDirectories(env));
-  await makePrivate(dirname(directory), uid);
+  // The one above is also that of VMs, which pass through it where they have users of their own.
+  await makePrivate(dirname(directory), uid, uid === 0);
   await makePrivate(directory, uid);
   return directory;
 }
