@@ -192,6 +192,8 @@ description="Slicer agent, which keeps the secrets that the host grants this VM"
 supervisor=supervise-daemon
 command=${AGENT_PATH}
 command_args="run"
+# By itself supervise-daemon takes /var/run, which not every system has.
+pidfile=/run/slicer-agent.pid
 # What it and userdata say is in the VM's log: slicer vm logs
 error_log=/dev/console
 # However often it ends.
