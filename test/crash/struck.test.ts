@@ -20,6 +20,13 @@ for (const title of Object.keys(OPERATIONS)) {
   });
 }
 
+test('no change needs what only some file systems have: O_TMPFILE, or the flags of renameat2', { skip: MISSING_STRACE }, async () => {
+  for (const title of Object.keys(OPERATIONS)) {
+    const needed = (await callsOf(title)).filter(({ name, text }) => name === 'renameat2' || text.includes('O_TMPFILE'));
+    assert.deepEqual(needed.map(({ text }) => text), []);
+  }
+});
+
 test(`a process that is killed at ${KILLS} of its system calls loses nothing that it acknowledged and leaves nothing half done`, { skip: MISSING_STRACE }, async (context) => {
   const all = (await Promise.all(Object.keys(OPERATIONS).map(async (title) => (await callsOf(title)).map((call) => ({ title, call }))))).flat();
   context.diagnostic(`${all.length} system calls in ${Object.keys(OPERATIONS).length} changes; ${KILLS} of them, seed ${SEED}`);
