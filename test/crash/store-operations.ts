@@ -10,14 +10,14 @@ import { assertOneOf, type Operation } from './operation.ts';
 
 const [UID, GID] = [process.geteuid?.() as number, process.getegid?.() as number];
 /** Owners of files are given where that needs no right that one lacks. */
-const OWNED = { mode: 0o640, uid: UID === 0 ? 4_000_000_000 : UID, gid: UID === 0 ? 12 : GID };
+export const OWNED = { mode: 0o640, uid: UID === 0 ? 4_000_000_000 : UID, gid: UID === 0 ? 12 : GID };
 const OWN = { mode: 0o600, uid: UID, gid: GID };
 /** Longer than a page, so that a short write would show. */
 const OLD = 'old '.repeat(2500);
-const NEW = 'new '.repeat(3000);
+export const NEW = 'new '.repeat(3000);
 /** Beside the one that changes, and never touched. */
 const OTHER = 'other';
-const NAME = 'changed';
+export const NAME = 'changed';
 
 type Content = Readonly<Record<string, readonly [value: string, mode: number, uid: number, gid: number]>>;
 

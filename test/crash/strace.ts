@@ -42,11 +42,8 @@ export async function recordCalls(pid: number, act: () => Promise<unknown>): Pro
 export async function injecting(pid: number, { call, fault }: Injection, act: () => Promise<unknown>): Promise<string | undefined> {
   const tids = [...threadsOf(pid)].filter(([, thread]) => thread === call.thread).map(([tid]) => tid);
   const log = await traced(tids, ['-y', '-e', `trace=${call.name}`, '-e', `inject=${call.name}:${fault}:when=${call.ordinal}`], act);
-  const lines = log.split('\n');
-  const struck = lines.findIndex((line) => line.includes('(INJECTED)'));
-  // A call that SIGKILL took the place of is the last one before the end.
-  const end = struck === -1 ? lines.findIndex((line) => line.includes('killed by SIGKILL')) - 1 : struck;
-  return end < 0 ? undefined : lines[end];
+  // A call that SIGKILL took the place of never returns.
+  return log.split('\n').find((line) => line.includes('(INJECTED)') || /\) += \?$/.test(line));
 }
 
 /** Whether the call names something in `directory`, or the directory itself. */
