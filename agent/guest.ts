@@ -14,6 +14,7 @@ import { Places } from './places.ts';
 import { notifyManager } from './service-manager.ts';
 import type { StartProgram } from './program.ts';
 import { Session } from './session.ts';
+import { SessionCheck } from './session-check.ts';
 import { Sync, type SyncResult } from './sync.ts';
 import { findBootToken } from './system-credential.ts';
 import type { Transport } from './transport.ts';
@@ -49,7 +50,6 @@ export class Guest {
   #problem: Fault | undefined;
   #connected = false;
   #userdataRan = false;
-  readonly #check = { isUnderWay: false, again: false };
   #backoffMs = BACKOFF_MIN_MS;
   /** Ends the wait before the next attempt. */
   #wake: () => void = () => undefined;
@@ -85,7 +85,8 @@ export class Guest {
     });
     await this.#untilListening();
     this.#session.onTaken = () => this.#sessionTaken();
-    this.#session.onRefused = () => void this.#checkSession();
+    const check = new SessionCheck(() => this.#isRefused(), () => this.#sessionRefused());
+    this.#session.onRefused = () => void check.begin();
     this.#places.onOpened = ({ directory }) => this.#watch(directory.path);
     for (const { directory } of this.#places.opened) this.#watch(directory.path);
     let first = true;
@@ -161,35 +162,15 @@ export class Guest {
     this.#wake();
   }
 
-  /**
-   * vhost-device-vsock 0.3.0 may keep from the guest that a daemon was killed, and a held poll waits for ever. So a
-   * host that dials unasked makes the agent ask, on another connection, whether its session stands: once a second
-   * at most, whoever in the guest caused the dial, and one that stands stays.
-   */
-  async #checkSession(): Promise<void> {
-    const check = this.#check;
-    check.again = true;
-    if (check.isUnderWay) return;
-    for (check.isUnderWay = true; check.again;) {
-      check.again = false;
-      await this.#askWhetherSessionStands();
-      await new Promise<void>((resolve) => os.setTimeout(resolve, ASK_AGAIN_MS));
-    }
-    check.isUnderWay = false;
+  async #isRefused(): Promise<boolean> {
+    const client = new HostClient(this.#transport.dialHost);
+    return this.#sync.isRefused(client).finally(() => client.close());
   }
 
-  async #askWhetherSessionStands(): Promise<void> {
-    const client = new HostClient(this.#transport.dialHost);
-    try {
-      await this.#sync.now(client);
-    } catch (error) {
-      if (toFault(error).code !== 'unauthorized') return;
-      this.#session.forget();
-      this.#pollClient.close();
-      this.#wake();
-    } finally {
-      client.close();
-    }
+  #sessionRefused(): void {
+    this.#session.forget();
+    this.#pollClient.close();
+    this.#wake();
   }
 
   #succeeded(): void {

@@ -87,6 +87,16 @@ export class Sync {
     this.#reported = fault !== undefined;
   }
 
+  /**
+   * Whether the host says that it does not know the session. Waits for no turn: whoever has it may wait for the
+   * rest of an answer that never comes.
+   */
+  async isRefused(host: HostClient): Promise<boolean> {
+    const headers = { ...this.#session.authorization(), ...(this.#generation === undefined ? {} : { 'If-None-Match': this.#generation }) };
+    const { status } = await host.request({ method: 'GET', target: '/v1/secrets', headers, onHead: () => () => undefined });
+    return status === 401;
+  }
+
   async #restored(host: HostClient): Promise<Changes> {
     return this.#places.isAltered ? this.#fetch(host, '/v1/secrets', undefined) : NO_CHANGES;
   }
