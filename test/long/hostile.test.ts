@@ -29,8 +29,8 @@ test('a hostile guest is launched beside a neighbour', { skip }, async () => {
 
 for (const uid of [1000, 0]) {
   for (const words of [
-    ['connections', '10000', '40000'], ['heads', '100000000', '40000'], ['bodies', '100000000', '40000'], ['slow-write', '1000', '20000'], ['slow-read', '1000', '20000'],
-    ['pipeline', '1000', '20000'], ['half-close', '2000', '10000'], ['churn', '5000', '20000'], ['keys', '20000', '20000'], ['hellos', '20000', '20000'],
+    ['connections', '10000', '60000'], ['heads', '100000000', '120000'], ['bodies', '100000000', '120000'], ['slow-write', '1000', '20000'], ['slow-read', '1000', '20000'],
+    ['pipeline', '1000', '20000'], ['half-close', '2000', '10000'], ['churn', '5000', '60000'], ['keys', '20000', '30000'], ['hellos', '20000', '30000'],
   ]) {
     test(`${words[0]} of user ${uid}, ${words[1]} of them, are bounded on the host, and a neighbour gets its changes`, { skip }, async (t) => {
       t.diagnostic(costText(await guest().attack(words, uid)));

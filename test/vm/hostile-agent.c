@@ -49,7 +49,11 @@ static int listen_agent(void) {
 
 static int accept_in(int listener, int ms) {
     struct pollfd wait = { .fd = listener, .events = POLLIN };
-    return poll(&wait, 1, ms) > 0 ? accept(listener, NULL, NULL) : -1;
+    int fd = poll(&wait, 1, ms) > 0 ? accept(listener, NULL, NULL) : -1;
+    /* A device may keep the host's close to itself. */
+    struct timeval patience = { .tv_sec = 1 };
+    if (fd >= 0) setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+    return fd;
 }
 
 /* Takes 64 hexadecimal digits after `"name":"`. */

@@ -23,7 +23,7 @@ const BOOT_TOKEN = "cat /sys/firmware/dmi/entries/11-*/raw | tr '\\0' '\\n' | se
 /** More than a daemon of two VMs has without attacks: what one VM may have open, and a few for the API. */
 const DESCRIPTORS_MAX = LIVE_LIMITS.connectionsMax + 48;
 /** Far above what Node has of its own accord, far below what any attack would take that nothing stops. */
-const MEMORY_MAX_BYTES = 320 * 1024 * 1024;
+const MEMORY_MAX_BYTES = 512 * 1024 * 1024;
 const SAMPLE_MS = 50;
 
 export interface Cost {
