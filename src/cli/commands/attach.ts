@@ -96,9 +96,11 @@ async function serve(context: Context, { hostname, vsockPath, names, secretsDir,
       },
     );
     const vm = await (audit === undefined ? start() : audit.grant({ vm: hostname, grant: names ?? 'all', boot: [], live: [] }, start));
+    // Whoever reads the next line may say Ctrl+C at once.
+    const stopped = interrupted();
     say(context, `serving vm ${hostname} until Ctrl+C${existsSync(vsockPath) ? '' : `; ${vsockPath} is not there yet`}`);
     const stop = tell(context, hostname, vm, store);
-    await interrupted();
+    await stopped;
     stop();
     await vm.close();
   } finally {
