@@ -25,6 +25,7 @@ const BACKOFF_MIN_MS = 100;
 const BACKOFF_MAX_MS = 10_000;
 const ALTERATION_SETTLE_MS = 50;
 const ASK_AGAIN_MS = 1000;
+const CHECK_TIMEOUT_MS = 5000;
 /** No session yet, too many requests, a fault of the host's. */
 const ASK_AGAIN_STATUSES = [401, 429, 500];
 
@@ -164,7 +165,12 @@ export class Guest {
 
   async #isRefused(): Promise<boolean> {
     const client = new HostClient(this.#transport.dialHost);
-    return this.#sync.isRefused(client).finally(() => client.close());
+    // Its answer may be lost as well.
+    const timer = os.setTimeout(() => client.close(), CHECK_TIMEOUT_MS);
+    return this.#sync.isRefused(client).finally(() => {
+      os.clearTimeout(timer);
+      client.close();
+    });
   }
 
   #sessionRefused(): void {
