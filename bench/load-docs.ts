@@ -15,6 +15,7 @@ export function writeDocs(figures: readonly Figure[], hasPlot: boolean): void {
   const after = rest?.split(END)[1];
   if (before === undefined || after === undefined) throw new Error(`${file} has no place for figures`);
   const measured = `Measured ${new Date().toISOString().slice(0, 10)} on ${machineClass()}.`;
-  writeFileSync(file, `${before}${BEGIN}\n${measured}\n\n${markdown(figures)}\n\n${END}${after}`);
+  const plot = hasPlot ? '\n![Processor time of one change for each VM](load.svg)\n' : '';
+  writeFileSync(file, `${before}${BEGIN}\n${measured}\n\n${markdown(figures)}\n${plot}\n${END}${after}`);
   if (hasPlot) copyFileSync(PLOT_FILE, resolve(DOCS, 'load.svg'));
 }
