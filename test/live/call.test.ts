@@ -60,7 +60,7 @@ test('a guest in which nobody listens is unreachable, and so is one that never a
   await empty.agent.establish();
   empty.device.agent = undefined;
   await assert.rejects(empty.vm.call(never), { code: 'agent_unreachable', message: /nobody listens/ });
-  const set = await bench(t, { limits: { handshakeMs: 50 } });
+  const set = await bench(t, { limits: { handshakeMs: 1_000 } });
   await set.agent.establish();
   set.device.agent = (socket) => void socket.resume();
   await assert.rejects(set.vm.call(never), { code: 'agent_unreachable', message: /no answer in time/ });
@@ -147,7 +147,7 @@ test('a device that refuses dials while the guest is connected is dialled when t
 });
 
 test('a call that waits for its turn can be given up, and waits not for ever', async (t) => {
-  const set = await bench(t, { limits: { unprovenCallsMax: 1, turnMs: 50 } });
+  const set = await bench(t, { limits: { unprovenCallsMax: 1, turnMs: 500 } });
   await set.agent.establish();
   const first = await set.vm.call(never);
   const given = new AbortController();
@@ -325,7 +325,7 @@ test('a reset of the guest ends a command for who reads it, and its connection o
 });
 
 test('an agent that has gone is not dialled until it is back', async (t) => {
-  const { agent, vm } = await bench(t, { limits: { sessionMs: 100 } });
+  const { agent, vm } = await bench(t, { limits: { sessionMs: 500 } });
   await agent.establish();
   await agent.sync();
   (await vm.call(never)).close();

@@ -177,7 +177,7 @@ test('a file in the place of the socket stays, and a path that the kernel cannot
   assert.equal(store.listeners, 1);
 });
 test('after a reset of the guest nothing is sent to it and nothing of it is closed until it says hello', async (t) => {
-  const { store, agent, vm, device } = await bench(t, { limits: { strangerMs: 60, sessionMs: 150 } });
+  const { store, agent, vm, device } = await bench(t, { limits: { strangerMs: 500, sessionMs: 1_000 } });
   store.set('api-key', 'one');
   await agent.establish();
   await agent.sync();
