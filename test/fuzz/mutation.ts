@@ -38,7 +38,9 @@ export function mutated(random: Random, { corpus, words, json, maxBytes }: Mater
   if (random.once(64) && json !== 'only') return noise(random, random.below(256));
   if (json === 'only' || (json === 'also' && random.once(2))) {
     input = tree(random, input, words);
-    if (json === 'only' || random.once(2)) return input.subarray(0, maxBytes);
+    // Cut anywhere it would be JSON no more.
+    if (json === 'only') return input.length <= 16 * maxBytes ? input : random.pick(corpus);
+    if (random.once(2)) return input.subarray(0, maxBytes);
   }
   let rounds = 1;
   while (rounds < 24 && !random.once(3)) rounds += 1;

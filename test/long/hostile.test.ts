@@ -50,6 +50,7 @@ for (const lie of ['endless-output', 'huge-frame', 'frames-out-of-order', 'start
   for (const [what, call] of Object.entries(lyingAgents)) {
     if (what !== 'bufferedCommand' && ['endless-output', 'empty-frames'].includes(lie)) continue;
     test(`an agent that lies (${lie}) to a ${what} is answered with an error, and bounded on the host`, { skip }, async (t) => {
+      await guest().untilWell();
       t.diagnostic(costText(await guest().attackAsAgent([lie, '1', '12000'], call)));
     });
   }
