@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import { decodeBase64 } from '../api/base64.ts';
 import { isErrorCode } from '../errors/catalogue.ts';
 import { fail } from '../errors/slicer-error.ts';
+import { jsonLines } from './json-lines.ts';
 
 export type ExecEvent =
   | { readonly type: 'started'; readonly pid: number }
@@ -15,40 +16,22 @@ const LINE_MAX_CHARACTERS = 256 * 1024;
 
 /** Ends after `exit`; throws when the stream ends without it. */
 export async function* execEvents(response: IncomingMessage): AsyncGenerator<ExecEvent> {
-  let rest = '';
-  try {
-    for await (const chunk of response.setEncoding('utf8') as AsyncIterable<string>) {
-      const lines = (rest + chunk).split('\n');
-      rest = lines.pop() as string;
-      if (rest.length > LINE_MAX_CHARACTERS) throw unexpected();
-      for (const line of lines) {
-        if (line === '') continue;
-        const event = eventOf(line);
-        yield event;
-        if (event.type === 'exit') return;
-      }
-    }
-  } catch (error) {
-    if ((error as Error).name === 'SlicerError') throw error;
-    throw lost();
-  } finally {
-    response.destroy();
+  for await (const frame of jsonLines(response, LINE_MAX_CHARACTERS, { lost, unexpected })) {
+    const event = eventOf(frame);
+    yield event;
+    if (event.type === 'exit') return;
   }
   throw lost();
 }
 
-function eventOf(line: string): ExecEvent {
-  let frame: Record<string, unknown>;
-  try {
-    frame = JSON.parse(line) as Record<string, unknown>;
-  } catch {
-    throw unexpected();
-  }
-  const { type, pid, exit_code: exitCode, encoding, error, code } = frame;
+function eventOf(frame: unknown): ExecEvent {
+  if (typeof frame !== 'object' || frame === null) throw unexpected();
+  const fields = frame as Record<string, unknown>;
+  const { type, pid, exit_code: exitCode, encoding, error, code } = fields;
   if (type === 'started' && typeof pid === 'number') return { type, pid };
   if (type === 'exit' && typeof exitCode === 'number') return { type, exitCode };
   if (type === 'stdout' || type === 'stderr') {
-    const text = frame[type];
+    const text = fields[type];
     const data = typeof text !== 'string' ? undefined : encoding === 'base64' ? decodeBase64(text) : Buffer.from(text);
     if (data !== undefined) return { type, data };
   }

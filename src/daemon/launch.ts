@@ -5,6 +5,7 @@ import { totalmem } from 'node:os';
 import type { HostGroup } from '../config/config.ts';
 import { fail, SlicerError } from '../errors/slicer-error.ts';
 import { withDeadline } from '../live/deadline.ts';
+import { until } from '../live/until.ts';
 import type { Store } from '../store/store.ts';
 import type { LaunchedVm, Vms } from '../vm/contract.ts';
 import { bootOf, planLaunch, type LaunchWish } from './launch-plan.ts';
@@ -88,24 +89,13 @@ export async function waitUntilReady(parts: LaunchParts, actor: string, hostname
 }
 
 function userdataEnd(vms: Vms, hostname: string, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const settle = (end: () => void): void => {
-      stop();
-      signal.removeEventListener('abort', onAbort);
-      end();
-    };
-    const onAbort = (): void => settle(() => reject(signal.reason as Error));
-    const check = (): void => {
-      const vm = vms.get(hostname);
-      if (vm?.kind === 'launched' && (vm.userdata.state === 'none' || vm.userdata.state === 'done')) settle(resolve);
-      else if (signal.aborted) onAbort();
-    };
-    const stop = vms.onChange((changed) => {
-      if (changed === hostname) check();
-    });
-    signal.addEventListener('abort', onAbort);
-    check();
-  });
+  const hasEnded = (): boolean => {
+    const vm = vms.get(hostname);
+    return vm?.kind === 'launched' && (vm.userdata.state === 'none' || vm.userdata.state === 'done');
+  };
+  return until(hasEnded, (listener) => vms.onChange((changed) => {
+    if (changed === hostname) listener();
+  }), signal);
 }
 
 function whatIsMissing({ vms, live }: Pick<LaunchParts, 'vms' | 'live'>, hostname: string): string {

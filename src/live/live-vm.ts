@@ -5,8 +5,7 @@ import { fail, SlicerError } from '../errors/slicer-error.ts';
 import type { SecretName } from '../secret/name.ts';
 import { HOST_PORT } from '../wire/ports.ts';
 import type { Report, ReportedError } from '../wire/protocol.ts';
-import { agentCall } from './agent-call.ts';
-import type { AgentConnection } from './agent-connection.ts';
+import { Calls } from './calls.ts';
 import type { AgentCall, LiveStatus, LiveSummary, LiveVm, LiveVmOptions } from './contract.ts';
 import { withDeadline } from './deadline.ts';
 import { Deliveries } from './deliveries.ts';
@@ -22,12 +21,10 @@ import { PushTimer } from './push-timer.ts';
 import { listenPrivately } from './socket-listener.ts';
 import { StatusListeners } from './status-listeners.ts';
 import { TokenBucket } from './token-bucket.ts';
+import { until } from './until.ts';
 import { UserdataRoute } from './userdata-route.ts';
 import { viewOf, type View } from './view.ts';
 import { NO_WITNESS, type RefusalReason, type Witness } from './witness.ts';
-
-const tooManyCalls = (hostname: string, max: number): SlicerError =>
-  fail('too_many_requests', `vm "${hostname}" has ${max} calls at once, of which most are commands that run; it can have no more`, 'wait until one has ended');
 
 /** How long after its last poll was answered an agent counts as connected: it applies what it got. */
 const BETWEEN_POLLS_MS = 10_000;
@@ -57,10 +54,7 @@ class LiveVmServer implements LiveVm {
   readonly #logRate: TokenBucket;
   readonly #deliveries = new Deliveries();
   readonly #listeners = new StatusListeners();
-  /** Connections of calls. */
-  readonly #calls = new Set<AgentConnection>();
-  /** Calls that have no connection yet. */
-  #callsWaiting = 0;
+  readonly #calls: Calls;
   readonly #stopListening: () => void;
   readonly #scope: Scope;
   #view: View;
@@ -81,6 +75,7 @@ class LiveVmServer implements LiveVm {
     this.#scope = scopeOf(options.grant, options.credentials ?? []);
     this.#view = viewOf(source.snapshot(), this.#scope);
     this.#report = new ReportRoute({ limits, monotonicMs, onReport: (report) => this.#reported(report), onRefused: refused });
+    this.#calls = new Calls(options.hostname, limits, (signal) => this.#prove(signal));
     this.#logRate = new TokenBucket(limits.logLines, monotonicMs);
     this.#userdata = new UserdataRoute(options, limits, refused);
     this.#secrets = new SecretsRoute({
@@ -152,18 +147,8 @@ class LiveVmServer implements LiveVm {
     return this.#listeners.add(listener);
   }
 
-  async call(signal: AbortSignal): Promise<AgentCall> {
-    const { limits } = this.#dependencies;
-    if (this.#calls.size + this.#callsWaiting >= limits.callsMax) throw tooManyCalls(this.#options.hostname, limits.callsMax);
-    this.#callsWaiting += 1;
-    try {
-      const proven = await this.#prove(signal);
-      this.#calls.add(proven.connection);
-      proven.connection.onceEnded(() => this.#calls.delete(proven.connection));
-      return agentCall(proven, limits);
-    } finally {
-      this.#callsWaiting -= 1;
-    }
+  call(signal: AbortSignal): Promise<AgentCall> {
+    return this.#calls.begin(signal);
   }
 
   async #prove(signal: AbortSignal): Promise<ProvenConnection> {
@@ -180,7 +165,7 @@ class LiveVmServer implements LiveVm {
     this.#session.guestReset();
     this.#secrets.abandonPoll();
     this.#guest.connections.keepOpen();
-    for (const connection of [...this.#calls]) connection.close(wasReset());
+    this.#calls.end(wasReset());
     this.#log('info', 'the guest was reset');
     this.#changed();
   }
@@ -190,7 +175,7 @@ class LiveVmServer implements LiveVm {
     this.#closed = true;
     this.#stopListening();
     this.#session.close();
-    for (const connection of [...this.#calls]) connection.close();
+    this.#calls.end();
     const closed = new Promise<void>((resolve) => this.#guest.server.close(() => resolve()));
     this.#guest.connections.closeAll();
     this.#changed();
@@ -257,7 +242,7 @@ class LiveVmServer implements LiveVm {
     this.#deliveries.forget();
     this.#push.forget();
     this.#guest.connections.closeAuthenticated();
-    for (const connection of [...this.#calls]) connection.close();
+    this.#calls.end();
     this.#changed();
   }
 
@@ -294,8 +279,11 @@ class LiveVmServer implements LiveVm {
   }
 
   #until(isReached: () => boolean, signal: AbortSignal): Promise<void> {
-    const ended = (): Error | undefined =>
-      (this.#closed ? fail('vm_not_running', `vm "${this.#options.hostname}" is not served any more`) : undefined);
-    return this.#listeners.until(isReached, ended, signal);
+    const isReachedWhileOpen = (): boolean => {
+      if (isReached()) return true;
+      if (!this.#closed || signal.aborted) return false;
+      throw fail('vm_not_running', `vm "${this.#options.hostname}" is not served any more`);
+    };
+    return until(isReachedWhileOpen, (listener) => this.#listeners.add(listener), signal);
   }
 }
