@@ -11,11 +11,10 @@
 //   7. Write down what is held.
 //
 // A crash between two steps is repaired by the next sync, which does the same again.
-import * as os from 'os';
 import * as sys from 'sys';
 import { Fault } from './fault.ts';
 import type { Place } from './places.ts';
-import type { SecretsDirectory } from './secrets-directory.ts';
+import { clearStaging } from './secrets-directory.ts';
 
 export interface Changes {
   readonly added: readonly string[];
@@ -140,12 +139,5 @@ export class PlaceWriter {
     const larger = new Uint8Array(2 * this.#prints.byteLength);
     larger.set(this.#prints);
     this.#prints = larger;
-  }
-}
-
-export function clearStaging(directory: SecretsDirectory): void {
-  const [names] = os.readdir(`${directory.statePath}/staging`);
-  for (const name of names) {
-    if (name !== '.' && name !== '..') sys.removeFile(directory.stagingFd, name);
   }
 }

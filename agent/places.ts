@@ -2,8 +2,7 @@
 // made with the first of them, since most VMs get theirs at boot or have none.
 import * as os from 'os';
 import { Holdings, manifestOf } from './holdings.ts';
-import { CREDSTORE_MODE, openSecretsDirectory, SECRETS_MODE, type SecretsDirectory } from './secrets-directory.ts';
-import { clearStaging } from './place-writer.ts';
+import { clearStaging, CREDSTORE_MODE, openSecretsDirectory, SECRETS_MODE, type SecretsDirectory } from './secrets-directory.ts';
 
 export interface Place {
   readonly directory: SecretsDirectory;

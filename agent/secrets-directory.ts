@@ -58,3 +58,11 @@ function requireMemoryBacked(path: string): void {
   const type = sys.fileSystemType(path).toString(16);
   throw new Fault('EMEDIUMTYPE', `expected ${path} on tmpfs or ramfs, got file system type 0x${type}`);
 }
+
+/** Removes what an interrupted change left. */
+export function clearStaging(directory: SecretsDirectory): void {
+  const [names] = os.readdir(`${directory.statePath}/staging`);
+  for (const name of names) {
+    if (name !== '.' && name !== '..') sys.removeFile(directory.stagingFd, name);
+  }
+}

@@ -10,7 +10,7 @@ import { ensureEntry, findEntry } from './cache.ts';
 import { cpioArchive } from './cpio.ts';
 import { ensureDebianDisk, findDebianDisk } from './debian-disk.ts';
 import { debianFiles } from './debian-files.ts';
-import type { GuestImage } from './guest-images.ts';
+import type { GuestImage } from './guest-image.ts';
 import { findInstalled } from './installation.ts';
 import { ensureKernel, findKernel, type Kernel } from './kernel.ts';
 import { moduleFiles } from './module-files.ts';

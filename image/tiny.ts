@@ -7,7 +7,7 @@ import { findAgent } from './agent.ts';
 import { type Busybox, ensureBusybox, findBusybox } from './busybox.ts';
 import { ensureEntry, findEntry } from './cache.ts';
 import { cpioArchive } from './cpio.ts';
-import type { GuestImage } from './guest-images.ts';
+import type { GuestImage } from './guest-image.ts';
 import { findInstalled } from './installation.ts';
 import { ensureKernel, findKernel, type Kernel } from './kernel.ts';
 import { moduleFiles } from './module-files.ts';

@@ -10,9 +10,9 @@ import { buildAgents, buildBundle, CHECKOUT } from './build-steps.ts';
 import { makeDeb } from './package/deb.ts';
 import { makeClientPackage } from './package/npm-client.ts';
 import { ensureNode, PACKAGE_ARCHS, type PackageArch } from './package/node-program.ts';
-import { packageSource } from './package/source.ts';
+import { packageSource, type PackageSource } from './package/source.ts';
 import { makeTarball } from './package/tarball.ts';
-import { layOut, type PackageSource } from './package/tree.ts';
+import { layOut } from './package/tree.ts';
 import { allSteps, beginStages, runScript, type Stages } from './stage.ts';
 
 const DIST = join(CHECKOUT, 'dist');

@@ -5,7 +5,7 @@ import { join, relative } from 'node:path';
 import { run } from '../../image/command.ts';
 import { PACKAGE_ARCHS, type PackageArch } from './node-program.ts';
 import { debianVersion, MAINTAINER } from './documents.ts';
-import type { PackageSource } from './tree.ts';
+import type { PackageSource } from './source.ts';
 
 /**
  * The oldest that the programs in the package run with. libc6, libgcc-s1 and libstdc++6: Node's newest symbols are

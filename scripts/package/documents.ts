@@ -1,7 +1,7 @@
 // What a Debian package says of itself: whose work it holds, and its history.
 import { readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { PackageSource } from './tree.ts';
+import type { PackageSource } from './source.ts';
 
 /** Nobody is meant by name, and no machine. */
 export const MAINTAINER = 'The authors of Slicer <slicer@localhost.localdomain>';

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { build } from 'esbuild';
 import { run } from '../../image/command.ts';
 import { clientTypes } from './client-types.ts';
-import type { PackageSource } from './tree.ts';
+import type { PackageSource } from './source.ts';
 
 /** Makes the package; its path in `directory`. */
 export async function makeClientPackage({ checkout, build: built, version }: PackageSource, directory: string): Promise<string> {

@@ -2,7 +2,16 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { findCommand, run } from '../../image/command.ts';
-import type { PackageSource } from './tree.ts';
+
+/** What a package is made from. */
+export interface PackageSource {
+  readonly checkout: string;
+  /** Where `npm run build` put the bundle and the agents. */
+  readonly build: string;
+  readonly version: string;
+  /** The commit's time, seconds since 1970: nothing in a package is of another. */
+  readonly timeS: number;
+}
 
 /** The time is `$SOURCE_DATE_EPOCH`, else the commit's, else, where there is no git, 1 January 2025. */
 export async function packageSource(checkout: string): Promise<PackageSource> {

@@ -7,7 +7,7 @@ import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
 import { run } from '../../image/command.ts';
 import type { PackageArch } from './node-program.ts';
-import type { PackageSource } from './tree.ts';
+import type { PackageSource } from './source.ts';
 
 /** Makes the archive of a tree that was laid out; its path in `directory`. */
 export async function makeTarball(tree: string, directory: string, { version, timeS }: PackageSource, arch: PackageArch): Promise<string> {

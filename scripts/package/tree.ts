@@ -15,16 +15,7 @@ import type { Context } from '../../src/cli/context.ts';
 import { renderNewConfig } from '../../src/config/new-config.ts';
 import { changelog, copyright } from './documents.ts';
 import { manPage } from './man-page.ts';
-
-/** What a package is made from. */
-export interface PackageSource {
-  readonly checkout: string;
-  /** Where `npm run build` put the bundle and the agents. */
-  readonly build: string;
-  readonly version: string;
-  /** The commit's time, seconds since 1970: nothing in a package is of another. */
-  readonly timeS: number;
-}
+import type { PackageSource } from './source.ts';
 
 /** A Node to come along: its program, and what its authors allow. */
 export interface NodeProgram {

@@ -2,7 +2,7 @@
 import type { HttpBindings } from '@hono/node-server';
 import { ACTOR } from '../audit/record.ts';
 import type { ApiRole } from '../config/config.ts';
-import { carriesToken } from './token.ts';
+import { carriesToken, type KnownToken } from './token.ts';
 
 export interface Caller {
   /** As records have it: the role of a socket, the name of a token, or `anybody` where none is asked for. */
@@ -13,12 +13,6 @@ export interface Caller {
 
 /** Who sent a request to one listener. */
 export type Identify = (incoming: HttpBindings['incoming']) => Caller;
-
-export interface KnownToken {
-  readonly name: string;
-  readonly token: string;
-  readonly role: ApiRole;
-}
 
 const NOBODY: Caller = { actor: ACTOR.nobody, role: 'none' };
 const ANYBODY: Caller = { actor: ACTOR.anybody, role: 'admin' };

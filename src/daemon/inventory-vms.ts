@@ -13,6 +13,7 @@ import { makeVolumes } from '../run/volumes.ts';
 import type { Secret } from '../secret/secret.ts';
 import type { LaunchedVm, LaunchRequest, Vm, Vms } from '../vm/contract.ts';
 import { isThere } from './group-vms.ts';
+import { groupOf } from './inventory-group.ts';
 import type { LaunchParts } from './launch.ts';
 import type { LiveVms } from './live-vms.ts';
 import { errorFields, type Log } from './log.ts';
@@ -33,13 +34,6 @@ interface Launching {
 
 /** As images of one's own have it: services have something to save. */
 const GRACE_MS = 10_000;
-
-const INSTANCE_MARK = '/';
-
-/** Records have `INSTANCE/MACHINE` as the group of such a VM, which no host group can be called. */
-export const isOfInventory = (vm: Vm): boolean => vm.kind === 'launched' && vm.group.includes(INSTANCE_MARK);
-
-const groupOf = ({ instance, machine }: InventoryVm): string => `${instance}${INSTANCE_MARK}${machine}`;
 
 export class InventoryVms {
   readonly #inventory: DaemonInventory;

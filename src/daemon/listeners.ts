@@ -9,8 +9,9 @@ import { REQUEST_HEAD_MAX_BYTES } from '../api/limits.ts';
 import type { ApiConfig, RoleSocket, TcpListener, UnixListener } from '../config/config.ts';
 import { fail } from '../errors/slicer-error.ts';
 import { listenPrivately } from '../live/socket-listener.ts';
-import { bySocket, byToken, type Identify, type KnownToken } from './caller.ts';
+import { bySocket, byToken, type Identify } from './caller.ts';
 import type { Bindings, Router } from './router.ts';
+import type { KnownToken } from './token.ts';
 
 /** From a connection's beginning, or a request's, until its head is there. */
 const HEAD_TIMEOUT_MS = 10_000;

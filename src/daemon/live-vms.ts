@@ -6,7 +6,7 @@ import type { SecretSource } from '../live/secret-source.ts';
 import { isInScope } from '../live/scope.ts';
 import type { SecretName } from '../secret/name.ts';
 import type { Vm, Vms } from '../vm/contract.ts';
-import { isOfInventory } from './inventory-vms.ts';
+import { isOfInventory } from './inventory-group.ts';
 import { errorFields, type Log } from './log.ts';
 
 export interface ServedVm {

@@ -2,10 +2,15 @@
 import { createHash, randomUUID, timingSafeEqual } from 'node:crypto';
 import { link, mkdir, open, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import type { ApiConfig } from '../config/config.ts';
+import type { ApiConfig, ApiRole } from '../config/config.ts';
 import { fail } from '../errors/slicer-error.ts';
 import { randomHex } from '../live/dependencies.ts';
-import type { KnownToken } from './caller.ts';
+
+export interface KnownToken {
+  readonly name: string;
+  readonly token: string;
+  readonly role: ApiRole;
+}
 
 /** Shorter than what this makes, since a user may put one of his own there. */
 const TOKEN_MIN_LENGTH = 16;

@@ -61,6 +61,8 @@ const EXCEPTIONS: Readonly<Record<string, string>> = {
 interface Import {
   readonly file: string;
   readonly specifier: string;
+  /** Taken with `import()`, when it runs. */
+  readonly isLate: boolean;
 }
 
 function importsBelow(folder: string): Import[] {
@@ -69,8 +71,8 @@ function importsBelow(folder: string): Import[] {
     .map((name) => `${folder}/${name}`)
     .flatMap((file) => {
       const text = readFileSync(join(ROOT, file), 'utf8');
-      const found = text.matchAll(/(?:^(?:import|export)\b[^;]*?from |\bimport\()\s*'([^']+)'/gm);
-      return [...found].map(([, specifier]) => ({ file, specifier: specifier as string }));
+      const found = text.matchAll(/(?:^(?:import|export)\b[^;]*?from |\b(import\())\s*'([^']+)'/gm);
+      return [...found].map(([, late, specifier]) => ({ file, specifier: specifier as string, isLate: late !== undefined }));
     });
 }
 
@@ -91,6 +93,26 @@ for (const [folder, { mayImport, because }] of Object.entries(RULES)) {
     assert.deepEqual(broken, []);
   });
 }
+
+test('no file imports itself by way of others, types included', () => {
+  const imported = new Map<string, string[]>();
+  for (const folder of [...Object.keys(RULES), 'scripts', 'bench', 'test']) {
+    for (const { file, specifier, isLate } of importsBelow(folder)) {
+      if (!specifier.startsWith('.') || isLate) continue;
+      imported.set(file, [...imported.get(file) ?? [], relative(ROOT, resolve(ROOT, dirname(file), specifier))]);
+    }
+  }
+  const circles: string[] = [];
+  const done = new Set<string>();
+  const follow = (file: string, path: readonly string[]): void => {
+    if (path.includes(file)) circles.push([...path.slice(path.indexOf(file)), file].join(' -> '));
+    else if (!done.has(file)) for (const next of imported.get(file) ?? []) follow(next, [...path, file]);
+    done.add(file);
+  };
+  for (const file of imported.keys()) follow(file, []);
+  assert.deepEqual(circles, []);
+  assert.ok(done.size > 300, `${done.size} files seen`);
+});
 
 test('what decides touches no file, socket or process, so that it can be tested as a table', () => {
   const broken = PURE.flatMap(importsBelow).filter(({ specifier }) => IMPURE_MODULES.includes(specifier));

@@ -7,7 +7,8 @@ import { bundleCli } from '../../scripts/bundle-cli.ts';
 import { makeDeb } from '../../scripts/package/deb.ts';
 import { ensureNode } from '../../scripts/package/node-program.ts';
 import { packageSource } from '../../scripts/package/source.ts';
-import { layOut, type PackageSource } from '../../scripts/package/tree.ts';
+import type { PackageSource } from '../../scripts/package/source.ts';
+import { layOut } from '../../scripts/package/tree.ts';
 
 export const CHECKOUT = join(import.meta.dirname, '../..');
 

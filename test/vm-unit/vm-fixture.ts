@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { findAgent } from '../../image/agent.ts';
 import { HOST_ARCH } from '../../image/compiler.ts';
-import type { GuestImage } from '../../image/guest-images.ts';
+import type { GuestImage } from '../../image/guest-image.ts';
 import { ensureTinyImage } from '../../image/tiny.ts';
 import { ensureVhostDeviceVsock } from '../../image/vhost-device-vsock.ts';
 import type { LaunchHooks, LaunchRequest, Vm, Vms } from '../../src/vm/contract.ts';
