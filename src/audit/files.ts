@@ -21,15 +21,18 @@ export function findFiles(path: string): FoundFile[] {
   });
 }
 
-/** Makes `path` free; `keep` older files stay. Throws the system call's error. */
+/**
+ * Makes `path` free; at most `keep` older files stay. No more files move than must: where the newest can't be
+ * moved (chattr +a), as often as it is tried, no second one of the older is lost. Throws the system call's error.
+ */
 export function shiftFiles(path: string, keep: number): void {
   if (keep === 0) return unlinkSync(path);
   const numbered = (number: number): string => (number === 0 ? path : `${path}.${number}`);
   for (const { path: file } of findFiles(path)) {
-    if (file !== path && Number(file.slice(path.length + 1)) >= keep) rmSync(file);
+    if (file !== path && Number(file.slice(path.length + 1)) > keep) rmSync(file);
   }
-  for (let number = keep; number > 0; number -= 1) {
-    if (statSync(numbered(number - 1), { throwIfNoEntry: false }) !== undefined) renameSync(numbered(number - 1), numbered(number));
-  }
+  const isThere = (number: number): boolean => statSync(numbered(number), { throwIfNoEntry: false }) !== undefined;
+  let free = 1;
+  while (free < keep && isThere(free)) free += 1;
+  for (let number = free; number > 0; number -= 1) renameSync(numbered(number - 1), numbered(number));
 }
-

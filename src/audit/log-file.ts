@@ -109,8 +109,8 @@ function openFile(path: string): Open {
     if (!stats.isFile()) throw Object.assign(new Error('it is no file'), { code: 'ENOTSUP' });
     const last = Buffer.alloc(1);
     const isTorn = stats.size > 0 && readSync(descriptor, last, 0, 1, stats.size - 1) === 1 && last[0] !== LINE_FEED;
-    // A new file's name must survive a crash as its lines do.
-    if (stats.size === 0) syncDirectory(dirname(path));
+    // Its name must survive a crash as its lines do, whoever gave it to it.
+    syncDirectory(dirname(path));
     return { descriptor, dev: stats.dev, ino: stats.ino, sizeBytes: stats.size, isTorn };
   } catch (error) {
     closeSync(descriptor);

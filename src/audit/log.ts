@@ -5,6 +5,7 @@
 // A change is recorded twice, as begun and as ended, so that nothing is acknowledged without a record, and
 // nothing is changed without one however this process ends. See docs/architecture.md.
 import { dirname } from 'node:path';
+import { errnoOf, fileRemedy } from '../errors/file-fault.ts';
 import { fail, SlicerError } from '../errors/slicer-error.ts';
 import { LogFile, type LogFileOptions } from './log-file.ts';
 import { ACTOR, formatRecord, type AuditEntry } from './record.ts';
@@ -133,7 +134,7 @@ class OpenAuditLog implements AuditLog {
         failure = error;
         this.#lost += count;
         this.#untold += count;
-        this.#setWritable(false, codeOf(error));
+        this.#setWritable(false, errnoOf(error));
       }
     }
     batchEnd?.resolve();
@@ -155,14 +156,14 @@ class OpenAuditLog implements AuditLog {
   }
 }
 
-const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? 'unknown';
-
 function notWritable(path: string, error: unknown): SlicerError {
-  const code = codeOf(error);
+  const code = errnoOf(error);
   return fail('audit_not_writable', `the audit log ${path} can't be written (${code}): nothing is changed without a record`, hintFor(path, code));
 }
 
-function hintFor(path: string, code: string): string {
-  if (code === 'ENOENT') return `mkdir -p ${dirname(path)}`;
-  return code === 'ENOSPC' || code === 'EDQUOT' ? `df -h ${dirname(path)}` : `ls -ld ${path}`;
+function hintFor(path: string, errno: string): string {
+  if (errno === 'ENOENT') return `mkdir -p ${dirname(path)}`;
+  // The file itself may not be there.
+  const place = errno === 'EACCES' || errno === 'EPERM' ? path : dirname(path);
+  return fileRemedy(errno, place) ?? `ls -ld ${path}`;
 }

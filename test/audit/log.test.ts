@@ -70,6 +70,17 @@ test('the log is rotated before it is too large, and only as many files stay as 
   assert.ok(all.length > 20);
 });
 
+test('a rotation that was cut short is ended by the next one, and no older file is lost for it', async (t) => {
+  const { path, log, lines } = bench(t, { maxBytes: 1, keep: 3 });
+  for (const secret of ['1', '2', '3', '4']) await log.append(entry(secret));
+  // Killed, or refused, between the renames of the older files and that of the newest.
+  rmSync(`${path}.3`);
+  renameSync(`${path}.2`, `${path}.3`);
+  renameSync(`${path}.1`, `${path}.2`);
+  await log.append(entry('5'));
+  assert.deepEqual([`${path}.3`, `${path}.2`, `${path}.1`, path].flatMap(lines).map(({ secret }) => secret), ['2', '3', '4', '5']);
+});
+
 test('a log of which no rotated file is to stay begins anew', async (t) => {
   const { path, log, lines } = bench(t, { maxBytes: 1000, keep: 0 });
   for (let number = 0; number < 30; number += 1) await log.append(entry(`secret-${number}`));

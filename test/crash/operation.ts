@@ -7,6 +7,8 @@ export interface Operation {
   readonly prepare: (directory: string) => Promise<void>;
   /** Whether it is others who change what is there: then no file system refuses Slicer anything. */
   readonly isByHand?: true;
+  /** The code of the error, whatever the file system's is; else it is the store's. */
+  readonly refusedAs?: string;
   /** What comes before the change, in the process that will be struck; the result makes the change. */
   readonly begin: (directory: string) => Promise<() => Promise<void>>;
   /**

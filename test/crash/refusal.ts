@@ -1,5 +1,6 @@
 // A change that the file system refuses at one of its system calls.
 import assert from 'node:assert/strict';
+import { OPERATIONS } from './operations.ts';
 import type { Call } from './strace.ts';
 import { strike } from './strike.ts';
 
@@ -13,7 +14,7 @@ export async function assertRefused(title: string, call: Call, errno: string): P
   if (outcome === 'made') return false;
   const isMade = problem?.message.includes('is made, but');
   const isFull = errno === 'ENOSPC' || errno === 'EDQUOT';
-  assert.equal(problem?.code, isFull && !isMade ? 'store_full' : 'store_not_writable', `${where}: ${problem?.code} ${problem?.message}`);
+  assert.equal(problem?.code, OPERATIONS[title]?.refusedAs ?? (isFull && !isMade ? 'store_full' : 'store_not_writable'), `${where}: ${problem?.code} ${problem?.message}`);
   assert.match(problem?.message ?? '', new RegExp(errno), where);
   assert.ok((problem?.hint ?? '') !== '', `${where}: "${problem?.message}" has no next command`);
   assert.doesNotMatch(problem?.message ?? '', /new new|old old/, where);

@@ -35,7 +35,7 @@ function record(title: string): Promise<readonly Call[]> {
 /** Whether a file system may refuse it. */
 export const isChange = ({ name, text }: Call): boolean => CHANGING.includes(name) || (name === 'openat' && text.includes('O_CREAT'));
 
-const CHANGING = ['write', 'fchmod', 'fchown', 'chmod', 'fsync', 'link', 'rename', 'unlink', 'unlinkat', 'mkdir', 'rmdir'];
+const CHANGING = ['write', 'fchmod', 'fchown', 'chmod', 'fsync', 'fdatasync', 'link', 'rename', 'unlink', 'unlinkat', 'mkdir', 'rmdir'];
 
 export const isAcknowledgement = ({ name, text }: Pick<Call, 'name' | 'text'>): boolean => name === 'writev' && text.startsWith('writev(1<');
 
@@ -44,11 +44,12 @@ export const isAcknowledgement = ({ name, text }: Pick<Call, 'name' | 'text'>): 
  * the record. So what was struck is looked at, and where it is none of the directory's the next number is tried.
  */
 const OTHER_NUMBERS = [0, 0, 1, -1, 2, -2];
+const OTHER_NUMBERS_OF_WRITES = [...OTHER_NUMBERS, ...OTHER_NUMBERS, ...OTHER_NUMBERS];
 
 /** Makes the change with `fault` at `call`, and checks what a later process finds. */
 export async function strike(title: string, call: Pick<Call, 'thread' | 'name' | 'ordinal'>, fault: string): Promise<Struck> {
   let struck: Struck | undefined;
-  for (const more of OTHER_NUMBERS) {
+  for (const more of call.name === 'write' ? OTHER_NUMBERS_OF_WRITES : OTHER_NUMBERS) {
     const ordinal = call.ordinal + more;
     if (ordinal < 1) continue;
     struck = await strikeOnce(title, { ...call, ordinal }, fault);
