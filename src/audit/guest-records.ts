@@ -3,13 +3,10 @@
 // guest decides: those are written at a bounded rate, and counted beyond it.
 import { LimitedRecords, type Bucket } from './limited-records.ts';
 import type { AuditLog } from './log.ts';
-import { ACTOR, type AuditEntry } from './record.ts';
+import { ACTOR, readEntry, type ReadForm } from './record.ts';
 
 /** Of a secret in one form. */
-export interface Read {
-  readonly secret: string;
-  /** The systemd credential that it is read as; absent for a file. */
-  readonly credential?: string;
+export interface Read extends ReadForm {
   /** Grows with every change, within one process. */
   readonly version: number;
 }
@@ -25,13 +22,13 @@ export const REFUSALS: Rate = { burst: 20, perSecond: 0.1 };
 export const REPEATED_READS: Rate = { burst: 1_000, perSecond: 0.1 };
 
 export class GuestRecords {
-  readonly #log: Pick<AuditLog, 'note'>;
+  readonly #log: Pick<AuditLog, 'note' | 'noteReads'>;
   readonly #refusals: LimitedRecords;
   readonly #repeated: LimitedRecords;
   /** By VM: the highest version whose read is on record, with all below that it may have. */
   readonly #readUpTo = new Map<string, number>();
 
-  constructor(log: Pick<AuditLog, 'note'>, newBucket: (rate: Rate) => Bucket) {
+  constructor(log: Pick<AuditLog, 'note' | 'noteReads'>, newBucket: (rate: Rate) => Bucket) {
     this.#log = log;
     this.#refusals = new LimitedRecords(log, () => newBucket(REFUSALS));
     this.#repeated = new LimitedRecords(log, () => newBucket(REPEATED_READS));
@@ -45,15 +42,14 @@ export class GuestRecords {
    * The VM is sent `reads`: all that it may have, or all that changed since `upTo` was last less. Resolves
    * when that is written, or can't be.
    */
-  async read(vm: string, reads: readonly Read[], upTo: number): Promise<void> {
+  read(vm: string, reads: readonly Read[], upTo: number): Promise<unknown> {
     const before = this.#readUpTo.get(vm) ?? -1;
     this.#readUpTo.set(vm, Math.max(before, upTo));
-    const entry = ({ secret, credential }: Read): AuditEntry => ({
-      actor: ACTOR.vm, event: 'read', vm, secret, outcome: 'ok', channel: 'live', ...(credential === undefined ? {} : { credential }),
-    });
+    // As they came, and no copy: see formatReads.
+    if (reads.every(({ version }) => version > before)) return this.#log.noteReads(vm, reads);
     const first = reads.filter(({ version }) => version > before);
-    const repeated = first.length === reads.length ? [] : reads.filter(({ version }) => version <= before);
-    await Promise.all([this.#log.note(...first.map(entry)), ...repeated.map((read) => this.#repeated.note(vm, 'read', entry(read)))]);
+    const repeated = reads.filter(({ version }) => version <= before);
+    return Promise.all([this.#log.noteReads(vm, first), ...repeated.map((read) => this.#repeated.note(vm, 'read', readEntry(vm, read)))]);
   }
 
   refused(vm: string, reason: string): void {

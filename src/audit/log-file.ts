@@ -43,8 +43,7 @@ export class LogFile {
   }
 
   /** Appends whole lines. Throws the system call's error; nothing of them is then in the file, or half a line. */
-  append(lines: string): void {
-    const bytes = Buffer.from(lines);
+  append(bytes: Buffer): void {
     const open = this.#fileFor(bytes.byteLength);
     const whole = open.isTorn ? Buffer.concat([Buffer.of(LINE_FEED), bytes]) : bytes;
     let written = 0;

@@ -1,6 +1,6 @@
 // The audit log. Guarantees: what `append` was given is on the disk when it resolves, in the order in which
-// it was given, or it throws; what `note` was given is written with the rest of the same turn of the event
-// loop, or counted: the next line that can be written says how many are missing.
+// it was given, or it throws; what `note` was given is written before this process does anything else, with
+// all that was noted meanwhile, or counted: the next line that can be written says how many are missing.
 //
 // A change is recorded twice, as begun and as ended, so that nothing is acknowledged without a record, and
 // nothing is changed without one however this process ends. See docs/architecture.md.
@@ -8,7 +8,7 @@ import { dirname } from 'node:path';
 import { errnoOf, fileRemedy } from '../errors/file-fault.ts';
 import { fail, SlicerError } from '../errors/slicer-error.ts';
 import { LogFile, type LogFileOptions } from './log-file.ts';
-import { ACTOR, formatRecord, type AuditEntry } from './record.ts';
+import { ACTOR, formatReads, formatRecord, type AuditEntry, type ReadForm } from './record.ts';
 
 export interface AuditLogOptions extends LogFileOptions {
   /** Milliseconds since 1970. */
@@ -30,6 +30,8 @@ export interface AuditLog {
   append(entry: AuditEntry): Promise<void>;
   /** Resolves when the records were written, or could not be. Never rejects. */
   note(...entries: readonly AuditEntry[]): Promise<void>;
+  /** As `note`, that the VM is sent these; of an array that comes again for other VMs, and never changes, cheaply. */
+  noteReads(vm: string, reads: readonly ReadForm[]): Promise<void>;
   /** Calls `listener` when there are new lines in the file. Returns how to stop. */
   onWritten(listener: () => void): () => void;
   counts(): AuditCounts;
@@ -38,8 +40,10 @@ export interface AuditLog {
   close(): Promise<void>;
 }
 
-/** Lines that wait are written at once when they are this much, so that a turn of the loop can't gather any amount. */
-const BATCH_MAX_LENGTH = 1024 * 1024;
+/** Lines wait here until they are written; when it is full they are at once. */
+const BATCH_BYTES = 256 * 1024;
+/** Of a unit of a string, in UTF-8. */
+const UNIT_MAX_BYTES = 3;
 
 /** Throws audit_not_writable. */
 export function openAuditLog(options: AuditLogOptions): AuditLog {
@@ -55,9 +59,13 @@ class OpenAuditLog implements AuditLog {
   readonly #options: AuditLogOptions;
   readonly #file: LogFile;
   readonly #listeners = new Set<() => void>();
-  #lines = '';
+  /** One for all time: thousands of records come at once, and make little garbage. */
+  readonly #batch = Buffer.allocUnsafe(BATCH_BYTES);
+  #batchBytes = 0;
   #count = 0;
-  #batchEnd: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
+  #formatted = { atMs: Number.NaN, time: '' };
+  /** Resolves when all that was noted is written, or can't be. */
+  #turn: Promise<void> | undefined;
   #written = 0;
   #lost = 0;
   /** Lost ones that no line tells of. */
@@ -71,8 +79,7 @@ class OpenAuditLog implements AuditLog {
   }
 
   async append(entry: AuditEntry): Promise<void> {
-    this.#gather([entry]);
-    const error = this.#flush();
+    const error = this.#gather(formatRecord(this.#time(), entry), 1) ?? this.#flush();
     if (error === undefined) {
       try {
         return await this.#file.sync();
@@ -84,16 +91,23 @@ class OpenAuditLog implements AuditLog {
   }
 
   note(...entries: readonly AuditEntry[]): Promise<void> {
-    this.#gather(entries);
-    if (this.#lines.length > BATCH_MAX_LENGTH) this.#flush();
-    if (this.#count === 0) return Promise.resolve();
-    if (this.#batchEnd === undefined) {
-      let resolve: () => void = () => undefined;
-      const promise = new Promise<void>((settle) => (resolve = settle));
-      this.#batchEnd = { promise, resolve };
-      setImmediate(() => this.#flush());
-    }
-    return this.#batchEnd.promise;
+    const time = this.#time();
+    return this.#note(entries.map((entry) => formatRecord(time, entry)).join(''), entries.length);
+  }
+
+  noteReads(vm: string, reads: readonly ReadForm[]): Promise<void> {
+    return this.#note(formatReads(this.#time(), vm, reads), reads.length);
+  }
+
+  #note(lines: string, count: number): Promise<void> {
+    this.#gather(lines, count);
+    // After the promises that are settled by now, before the next event: a change that wakes thousands of VMs is one turn.
+    this.#turn ??= new Promise((resolve) => process.nextTick(() => {
+      this.#flush();
+      this.#turn = undefined;
+      resolve();
+    }));
+    return this.#turn;
   }
 
   onWritten(listener: () => void): () => void {
@@ -111,42 +125,51 @@ class OpenAuditLog implements AuditLog {
     await this.#file.close();
   }
 
-  #gather(entries: readonly AuditEntry[]): void {
-    const time = new Date(this.#options.nowMs()).toISOString();
-    for (const entry of entries) this.#lines += formatRecord(time, entry);
-    this.#count += entries.length;
+  #time(): string {
+    const atMs = this.#options.nowMs();
+    if (atMs !== this.#formatted.atMs) this.#formatted = { atMs, time: new Date(atMs).toISOString() };
+    return this.#formatted.time;
   }
 
-  /** Writes what waits. What can't be written is dropped and counted: a guest must not fill the memory instead. */
+  /** Returns why the lines could not be written, where they are too long to wait. */
+  #gather(lines: string, count: number): unknown {
+    const maxBytes = lines.length * UNIT_MAX_BYTES;
+    if (maxBytes > BATCH_BYTES - this.#batchBytes) this.#flush();
+    if (maxBytes > BATCH_BYTES) return this.#write(Buffer.from(lines), count);
+    this.#batchBytes += this.#batch.write(lines, this.#batchBytes);
+    this.#count += count;
+    return undefined;
+  }
+
+  /** Writes what waits. Returns why it could not. */
   #flush(): unknown {
-    const [lines, count, batchEnd] = [this.#lines, this.#count, this.#batchEnd];
-    this.#lines = '';
+    const [bytes, count] = [this.#batch.subarray(0, this.#batchBytes), this.#count];
+    this.#batchBytes = 0;
     this.#count = 0;
-    this.#batchEnd = undefined;
-    let failure: unknown;
-    if (count > 0) {
-      try {
-        this.#file.append(this.#gap() + lines);
-        this.#written += count + Number(this.#untold > 0);
-        this.#untold = 0;
-        this.#setWritable(true, '');
-      } catch (error) {
-        failure = error;
-        this.#lost += count;
-        this.#untold += count;
-        this.#setWritable(false, errnoOf(error));
-      }
-    }
-    batchEnd?.resolve();
-    if (count > 0 && failure === undefined) for (const listener of [...this.#listeners]) listener();
-    return failure;
+    return count > 0 ? this.#write(bytes, count) : undefined;
   }
 
-  #gap(): string {
-    if (this.#untold === 0) return '';
-    return formatRecord(new Date(this.#options.nowMs()).toISOString(), {
+  /** What can't be written is dropped and counted: a guest must not fill the memory instead. */
+  #write(lines: Buffer, count: number): unknown {
+    try {
+      this.#file.append(this.#untold > 0 ? Buffer.concat([this.#gap(), lines]) : lines);
+    } catch (error) {
+      this.#lost += count;
+      this.#untold += count;
+      this.#setWritable(false, errnoOf(error));
+      return error;
+    }
+    this.#written += count + Number(this.#untold > 0);
+    this.#untold = 0;
+    this.#setWritable(true, '');
+    for (const listener of [...this.#listeners]) listener();
+    return undefined;
+  }
+
+  #gap(): Buffer {
+    return Buffer.from(formatRecord(this.#time(), {
       actor: ACTOR.daemon, event: 'gap', outcome: 'failed', reason: 'audit_not_writable', suppressed: this.#untold,
-    });
+    }));
   }
 
   #setWritable(isWritable: boolean, code: string): void {

@@ -38,7 +38,7 @@ export interface SecretsRouteParts {
   /** The poll was answered, or its connection ended. */
   readonly onPollEnd: () => void;
   /** These secrets are about to be sent; they are when the result resolves. */
-  readonly onRead: (items: readonly ReadItem[], version: number) => Promise<void>;
+  readonly onRead: (items: readonly ReadItem[], version: number) => Promise<unknown>;
   readonly onRefused: (reason: RefusalReason) => void;
   readonly onFault: (error: unknown) => void;
 }

@@ -25,7 +25,7 @@ export type ReadItem = Pick<Item, 'secret' | 'credential' | 'version'>;
 /** Called on the way of every request: must be quick, and must not throw. */
 export interface Witness {
   /** These secrets, up to this version, are about to be sent; they are when the result resolves, which it always does. */
-  read(vm: string, items: readonly ReadItem[], version: number): Promise<void>;
+  read(vm: string, items: readonly ReadItem[], version: number): Promise<unknown>;
   refused(vm: string, reason: RefusalReason): void;
   /** The guest confirmed a change, this long after it was there to be sent. */
   pushed(seconds: number): void;

@@ -3,12 +3,17 @@ import { test, type TestContext } from 'node:test';
 import fc from 'fast-check';
 import { GuestRecords } from '../../src/audit/guest-records.ts';
 import { LimitedRecords } from '../../src/audit/limited-records.ts';
-import type { AuditEntry } from '../../src/audit/record.ts';
+import type { AuditLog } from '../../src/audit/log.ts';
+import { readEntry, type AuditEntry } from '../../src/audit/record.ts';
 import { TokenBucket } from '../../src/live/token-bucket.ts';
 
-function memoryLog(): { entries: AuditEntry[]; note: (...entries: readonly AuditEntry[]) => Promise<void> } {
+function memoryLog(): { entries: AuditEntry[] } & Pick<AuditLog, 'note' | 'noteReads'> {
   const entries: AuditEntry[] = [];
-  return { entries, note: async (...more) => void entries.push(...more) };
+  return {
+    entries,
+    note: async (...more) => void entries.push(...more),
+    noteReads: async (vm, reads) => void entries.push(...reads.map((read) => readEntry(vm, read))),
+  };
 }
 
 const total = (entries: readonly AuditEntry[]): number => entries.reduce((sum, { suppressed = 0 }) => sum + 1 + suppressed, 0);
