@@ -17,6 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <linux/vm_sockets.h>
+#include "../test/vm/sha256.h"
 
 #define HOST_PORT 901
 #define AGENT_PORT 900
@@ -29,63 +30,6 @@ static void require(int holds, const char *what) {
     if (holds) return;
     perror(what);
     exit(1);
-}
-
-/* ---- HMAC-SHA256 (FIPS 180-4, RFC 2104) ---- */
-
-static const uint32_t k[64] = {
-    0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
-    0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
-    0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
-    0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
-    0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
-    0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
-    0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
-    0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2,
-};
-
-static uint32_t rotated(uint32_t x, int n) { return x >> n | x << (32 - n); }
-
-static void compress(uint32_t h[8], const uint8_t *block) {
-    uint32_t w[64], v[8];
-    for (int i = 0; i < 64; i++)
-        w[i] = i < 16 ? (uint32_t)block[4 * i] << 24 | block[4 * i + 1] << 16 | block[4 * i + 2] << 8 | block[4 * i + 3]
-             : w[i - 16] + w[i - 7] + (rotated(w[i - 15], 7) ^ rotated(w[i - 15], 18) ^ w[i - 15] >> 3)
-               + (rotated(w[i - 2], 17) ^ rotated(w[i - 2], 19) ^ w[i - 2] >> 10);
-    memcpy(v, h, sizeof v);
-    for (int i = 0; i < 64; i++) {
-        uint32_t a = v[7] + (rotated(v[4], 6) ^ rotated(v[4], 11) ^ rotated(v[4], 25))
-                   + ((v[4] & v[5]) ^ (~v[4] & v[6])) + k[i] + w[i];
-        uint32_t b = (rotated(v[0], 2) ^ rotated(v[0], 13) ^ rotated(v[0], 22))
-                   + ((v[0] & v[1]) ^ (v[0] & v[2]) ^ (v[1] & v[2]));
-        memmove(v + 1, v, 7 * sizeof *v);
-        v[4] += a;
-        v[0] = a + b;
-    }
-    for (int i = 0; i < 8; i++) h[i] += v[i];
-}
-
-/* SHA-256 of a 64-byte pad and a text of at most 55 + 64 * 7 bytes. */
-static void digest(const uint8_t *pad, const void *text, size_t length, uint8_t out[32]) {
-    uint32_t h[8] = { 0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19 };
-    uint8_t rest[512] = { 0 };
-    size_t size = (length + 9 + 63) / 64 * 64;
-    uint64_t bits = (64 + length) * 8;
-    memcpy(rest, text, length);
-    rest[length] = 0x80;
-    for (int i = 0; i < 8; i++) rest[size - 1 - i] = bits >> (8 * i);
-    compress(h, pad);
-    for (size_t i = 0; i < size; i += 64) compress(h, rest + i);
-    for (int i = 0; i < 32; i++) out[i] = h[i / 4] >> (24 - 8 * (i % 4));
-}
-
-static void hmac(const char *key, const char *text, char hex[HEX + 1]) {
-    uint8_t inner[64] = { 0 }, outer[64], out[32];
-    memcpy(inner, key, strlen(key));
-    for (int i = 0; i < 64; i++) outer[i] = inner[i] ^ 0x5c, inner[i] ^= 0x36;
-    digest(inner, text, strlen(text), out);
-    digest(outer, out, sizeof out, out);
-    for (int i = 0; i < 32; i++) sprintf(hex + 2 * i, "%02x", out[i]);
 }
 
 /* ---- the boot token, out of the SMBIOS table of OEM strings ---- */
@@ -158,12 +102,12 @@ static void take_session(int fd, const char *token, char key[HEX + 1]) {
     require(getrandom(random, sizeof random, 0) == sizeof random, "getrandom");
     for (int i = 0; i < 32; i++) sprintf(guest + 2 * i, "%02x", random[i]);
     snprintf(text, sizeof text, "slicer/1 guest session %s %s", host, guest);
-    hmac(token, text, proof);
+    hmac_sha256(token, text, proof);
     int size = snprintf(text, sizeof text, "{\"nonce\":\"%s\",\"proof\":\"%s\"}", guest, proof);
     put(fd, reply, snprintf(reply, sizeof reply, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", size, text));
     field(receive(fd, -1, &length), "share", share);
     snprintf(text, sizeof text, "slicer/1 session-key %s %s %s", share, host, guest);
-    hmac(token, text, key);
+    hmac_sha256(token, text, key);
     put(fd, "HTTP/1.1 204 No Content\r\n\r\n", 27);
 }
 

@@ -20,7 +20,7 @@
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
-#include "hmac-sha256.h"
+#include "../../test/vm/sha256.h"
 
 #define EVENTS_MAX 512
 #define CHUNK_BYTES 65536
