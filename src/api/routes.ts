@@ -104,7 +104,7 @@ export const routes = {
     responses: {
       201: json(node, 'Launched'),
       ...errorAnswers('invalid_request', 'invalid_name', 'empty_value', 'body_too_large', 'value_too_large', 'group_not_found', 'secret_not_found', 'wait_timeout',
-        'launch_failed', 'missing_part', ...common),
+        'launch_failed', 'vsock_port_taken', 'missing_part', ...common),
     },
   }),
   deleteGroupNode: createRoute({

@@ -71,6 +71,7 @@ export const CATALOGUE = {
   build_failed: { status: 500, exit: EXIT.failed },
   secret_not_private: { status: 500, exit: EXIT.denied },
   secret_not_readable: { status: 500, exit: EXIT.failed },
+  vsock_port_taken: { status: 500, exit: EXIT.failed },
   launch_failed: { status: 500, exit: EXIT.failed },
   vm_failed: { status: 500, exit: EXIT.vmFailed },
   vm_forced: { status: 500, exit: EXIT.vmForced },

@@ -20,7 +20,7 @@ import { LIVE_LIMITS } from '../live/limits.ts';
 import { startLiveVm } from '../live/live-vm.ts';
 import { clearDeadSocket } from '../live/socket-listener.ts';
 import { Secret } from '../secret/secret.ts';
-import { drawCid, drawHostPort } from '../vm/drawn-address.ts';
+import { drawCid, drawHostPort, withHostPort } from '../vm/drawn-address.ts';
 import { GUEST_ARCH } from '../vm/found-programs.ts';
 import { newBootToken } from '../vm/guest-material.ts';
 import { memoryDirectories, openToVm, socketsIn } from '../vm/runtime-directory.ts';
@@ -59,11 +59,16 @@ const START_LIMIT_MS = 60_000;
 
 /** `graceMs`: how long the guest may take to power off when asked to; 0: it is not asked. Throws every problem at once. */
 export async function runVm(file: RunFile, graceMs: number, around: Surroundings): Promise<RunEnd> {
-  const { uid, env, stop } = around;
   const prepared = await prepareVm(file, around);
+  const run = (vsock: VsockDevice): Promise<RunEnd> => runPrepared(file, prepared, vsock, graceMs, around);
+  if (!prepared.kernelVsock) return run({ kind: 'vhost-device-vsock' });
+  return withHostPort((refused) => drawHostPort(randomBytes, refused), (hostPort) => run({ kind: 'kernel', hostPort }));
+}
+
+async function runPrepared(file: RunFile, prepared: PreparedVm, vsock: VsockDevice, graceMs: number, around: Surroundings): Promise<RunEnd> {
+  const { uid, env, stop } = around;
   const directory = await directoryOf(file.name, uid, env, prepared.vmUids !== undefined);
   const bootToken = prepared.plan.bootChannel === undefined ? undefined : newBootToken(randomBytes);
-  const vsock: VsockDevice = prepared.kernelVsock ? { kind: 'kernel', hostPort: drawHostPort(randomBytes, new Set()) } : { kind: 'vhost-device-vsock' };
   const items = encodeBootItems(prepared.plan.bootChannel, bootCredentials(prepared, bootToken, vsock), file.staticOemStrings);
   const sockets = { ...socketsIn(directory), ...(file.vsockSocket === undefined ? {} : { vsock: file.vsockSocket }) };
   const named = specOf(file, { ...prepared, guestCid: file.cid ?? drawCid(randomBytes, new Set()), vsock, sockets, items });

@@ -54,7 +54,7 @@ export interface StartedVm {
   readonly control: VmmControl;
 }
 
-/** Throws launch_failed with the step and what the processes wrote; `signal`'s reason when it aborts. */
+/** Throws launch_failed, or vsock_port_taken, with the step and what the processes wrote; `signal`'s reason when it aborts. */
 export async function startVm(request: StartRequest, parts: StartParts, signal: AbortSignal): Promise<StartedVm> {
   // One signal for the caller's end, the time limit, and the end of this attempt. Not AbortSignal.any(): a
   // time-out that only that one refers to may be collected before it fires (Node 20).
@@ -200,9 +200,13 @@ async function lateToFail<T>(connecting: Promise<T>): Promise<T> {
   }
 }
 
+/** What the agent says as a relay (agent/sys.c, vsockListen). It comes first: no guest and no VMM has written yet. */
+const PORT_TAKEN = /listen on vsock: Address already in use/;
+
 function launchFailed(name: string, step: string, cause: Error, complaints: readonly string[]): SlicerError {
   // Control characters of a guest or a library have no place in an error's one line.
   const said = complaints.map((line) => line.replace(/[^\x20-\x7e]+/g, ' ').trim()).filter((line) => line !== '');
   const wrote = said.length === 0 ? '' : `; it wrote: ${said.join(' | ')}`;
-  return fail('launch_failed', `vm "${name}" did not start, at ${step}: ${cause.message}${wrote}`);
+  const isPortTaken = said.length === 1 && PORT_TAKEN.test(said[0] as string);
+  return fail(isPortTaken ? 'vsock_port_taken' : 'launch_failed', `vm "${name}" did not start, at ${step}: ${cause.message}${wrote}`);
 }

@@ -7,7 +7,7 @@ import { fail, type SlicerError } from '../errors/slicer-error.ts';
 import type { Accelerator } from '../vmm/contract.ts';
 import { readConsole } from './console-log.ts';
 import type { AttachRequest, AttachedVm, LaunchedVm, LaunchHooks, LaunchRequest, Vm, Vms } from './contract.ts';
-import { drawCid, drawHostPort } from './drawn-address.ts';
+import { drawCid, drawHostPort, withHostPort } from './drawn-address.ts';
 import { newBootToken } from './guest-material.ts';
 import { isHostname, nextHostname, sortedByHostname } from './hostname.ts';
 import { Machine } from './machine.ts';
@@ -117,6 +117,13 @@ class OpenVms implements Vms {
   }
 
   async launch(request: LaunchRequest, hooks: LaunchHooks): Promise<LaunchedVm> {
+    if (!this.#options.kernelVsock || request.vmm.hypervisor !== 'qemu') return this.#launchWith(undefined, request, hooks);
+    const { randomBytes } = this.#options;
+    const taken = (): number[] => [...this.#machines.values()].flatMap(({ hostPort }) => hostPort ?? []);
+    return withHostPort((refused) => drawHostPort(randomBytes, new Set([...refused, ...taken()])), (hostPort) => this.#launchWith(hostPort, request, hooks));
+  }
+
+  async #launchWith(hostPort: number | undefined, request: LaunchRequest, hooks: LaunchHooks): Promise<LaunchedVm> {
     this.#refuseWhenClosing();
     const hostname = request.hostname ?? nextHostname(request.group, this.#hostnames());
     this.#checkFree(hostname);
@@ -142,7 +149,7 @@ class OpenVms implements Vms {
       live_credentials: request.liveCredentials.map(({ name, secret, trimNewline }) => ({ name, secret, trim_newline: trimNewline })),
       userdata: { state: request.userdata === undefined ? 'none' : 'waiting' },
       guest_cid: request.guestCid ?? drawCid(this.#options.randomBytes, new Set(machines.map(({ guestCid }) => guestCid))),
-      ...(this.#options.kernelVsock && request.vmm.hypervisor === 'qemu' ? { host_port: drawHostPort(this.#options.randomBytes, new Set(machines.flatMap(({ hostPort }) => hostPort ?? []))) } : {}),
+      ...(hostPort === undefined ? {} : { host_port: hostPort }),
       runtime_directory: runtimeDirectory,
       lent: [],
       boot_id: this.#parts.bootId,

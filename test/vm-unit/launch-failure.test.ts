@@ -1,5 +1,6 @@
 // Launches that fail at each of their steps: a clear error, and nothing left.
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -82,6 +83,26 @@ for (const [name, failure] of Object.entries(failures)) {
     assert.deepEqual(await lab.leftovers(), []);
   });
 }
+
+test('a launch whose port of the kernel\'s VSOCK is somebody else\'s draws another, and has nothing of the first', { skip }, async (t) => {
+  const lab = await openLab(t);
+  const programs = await realPrograms();
+  const agent = script(lab, 'agent', `[ "$1" = vsock ] || exec ${programs.agent} "$@"
+[ "$5" != 102 ] || { echo "slicer-agent: error: listen on vsock: Address already in use" >&2; exit 1; }
+echo "it has port $5" >&2; exit 3`);
+  // A port and a CID for each attempt.
+  const drawn = [0, 1000, 1, 1001];
+  const numbers = (count: number): Uint8Array => (count === 4 ? Buffer.from(Uint32Array.of(drawn.shift() as number).buffer) : randomBytes(count));
+  const vms = await lab.open({ programs: { ...programs, agent }, kernelVsock: true, randomBytes: numbers });
+  const began: string[] = [];
+  await assert.rejects(vms.launch(lab.request, { beforeStart: async ({ hostname }) => void began.push(hostname) }), {
+    code: 'launch_failed',
+    message: 'vm "web-1" did not start, at agent: vsock ended with exit code 3; it wrote: it has port 103',
+  });
+  assert.deepEqual([began, vms.list()], [['web-1', 'web-1'], []]);
+  await vms.closeKeepingVms();
+  assert.deepEqual(await lab.leftovers(), []);
+});
 
 test('a launch whose live server does not come up is undone with its error', { skip }, async (t) => {
   const lab = await openLab(t);
