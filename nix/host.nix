@@ -51,7 +51,8 @@ let
       # SIGTERM is for `slicer run` alone, which asks the guest; the VMM would just end.
       KillMode = "mixed";
       RuntimeDirectory = "slicer-${name}";
-      RuntimeDirectoryMode = "0700";
+      # Others may pass through it, not list it: a VM that root starts has a user and a directory of its own in it.
+      RuntimeDirectoryMode = "0711";
     };
   };
   command = name: "${cfg.program} run /etc/${fileOf name}";

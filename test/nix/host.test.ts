@@ -64,7 +64,7 @@ for (const hypervisor of ['qemu', 'cloud-hypervisor', 'firecracker']) {
     assert.deepEqual(service?.serviceConfig, {
       Type: 'notify', NotifyAccess: 'all', KillMode: 'mixed', ExecStart: '/opt/slicer/bin/slicer run /etc/slicer/vms/db.json',
       LoadCredential: ['Q:/run/q', 'p:/run/100%%/p'],
-      RuntimeDirectory: 'slicer-db', RuntimeDirectoryMode: '0700',
+      RuntimeDirectory: 'slicer-db', RuntimeDirectoryMode: '0711',
       StateDirectory: 'slicer/vms/db', StateDirectoryMode: '0700', WorkingDirectory: '/var/lib/slicer/vms/db',
       UMask: '0077', TimeoutStartSec: '5min', TimeoutStopSec: '2min', Restart: 'on-failure', RestartSec: '5s',
     });

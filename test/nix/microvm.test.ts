@@ -27,7 +27,7 @@ for (const hypervisor of ['qemu', 'cloud-hypervisor', 'firecracker'] as const) {
       Type: 'notify', NotifyAccess: 'all', KillMode: 'mixed',
       ExecStart: ['', '/opt/slicer/bin/slicer run /etc/slicer/vms/db.json'], ExecStop: [''],
       LoadCredential: ['API_KEY:/run/secrets/api', 'b:/run/b'],
-      RuntimeDirectory: 'slicer-db', RuntimeDirectoryMode: '0700',
+      RuntimeDirectory: 'slicer-db', RuntimeDirectoryMode: '0711',
     });
     assert.deepEqual([service?.overrideStrategy, service?.path], ['asDropin', []]);
     assert.ok(service?.environment['PATH']?.endsWith(`:/pkgs/${PROGRAMS[hypervisor]}/bin`));
