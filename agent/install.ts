@@ -6,7 +6,7 @@ import * as sys from 'sys';
 import { Fault } from './fault.ts';
 import { inittabLine, initSystemOf, isRunning, readInittab, UNITS, exists, type InitSystem } from './init-system.ts';
 import { utf8Bytes } from './text.ts';
-import { AGENT_PATH, BUSYBOX_LINE, INITTAB, SYSVINIT_LINE, UNIT_MARK, type Units } from './units.ts';
+import { AGENT_PATH, BUSYBOX_DEFAULTS, BUSYBOX_LINE, INITTAB, SYSVINIT_LINE, UNIT_MARK, type Units } from './units.ts';
 
 type Print = (line: string) => void;
 
@@ -26,7 +26,7 @@ export function install(root: string, asked: string | undefined, print: Print): 
   for (const { path, target } of UNITS[init].links) {
     print(`${placeLink(`${root}${path}`, target)} ${root}${path}\n`);
   }
-  if (init === 'inittab') print(`${changeInittab(root, withLine)} ${root}${INITTAB}\n`);
+  if (init === 'inittab') print(`${enterInittab(root)} ${root}${INITTAB}\n`);
   if (isRunning(root, init)) tell(init, init === 'systemd'
     ? [['systemctl', 'daemon-reload'], ['systemctl', 'start', 'slicer-agent.socket', 'slicer-commands.socket'], ['systemctl', 'try-restart', 'slicer-commands.service'], ['systemctl', 'restart', '--no-block', 'slicer-agent.service']]
     : [['rc-service', 'slicer-agent', 'restart']]);
@@ -52,7 +52,7 @@ export function uninstall(root: string, asked: string | undefined, print: Print)
     if (isOurs(`${root}${path}`)) remove(`${root}${path}`, print);
     else print(`left ${root}${path}, which slicer-agent install did not put there\n`);
   }
-  if (init === 'inittab' && changeInittab(root, withoutLine) === 'wrote') print(`removed our line from ${root}${INITTAB}\n`);
+  if (init === 'inittab') leaveInittab(root, print);
   if (exists(`${root}${AGENT_PATH}`)) {
     if (wasInstalled) remove(`${root}${AGENT_PATH}`, print);
     else print(`left ${root}${AGENT_PATH}: slicer-agent install did not run here\n`);
@@ -149,14 +149,28 @@ const withoutLine = (inittab: string): string =>
 
 const isListed = (inittab: string): boolean => withoutLine(inittab) !== inittab;
 
-function changeInittab(root: string, change: (inittab: string) => string): string {
+/** Where there is no inittab, one that keeps what init does without. */
+function enterInittab(root: string): string {
   const path = `${root}${INITTAB}`;
   const [status] = os.stat(path);
   const before = readInittab(root);
-  const after = change(before);
+  const after = withLine(status === null ? BUSYBOX_DEFAULTS : before);
   if (after === before) return 'kept';
   replaceFile(path, status === null ? 0o644 : status.mode & 0o777, (write) => write(utf8Bytes(after)));
   return 'wrote';
+}
+
+function leaveInittab(root: string, print: Print): void {
+  const path = `${root}${INITTAB}`;
+  const before = readInittab(root);
+  const after = withoutLine(before);
+  if (after === before) return;
+  if (after === BUSYBOX_DEFAULTS) {
+    remove(path, print);
+    return;
+  }
+  replaceFile(path, (os.stat(path)[0]?.mode ?? 0o644) & 0o777, (write) => write(utf8Bytes(after)));
+  print(`removed our line from ${path}\n`);
 }
 
 function remove(path: string, print: Print): void {

@@ -231,3 +231,16 @@ export const INITTAB = '/etc/inittab';
 /** For busybox's init, where the first field is a terminal, and for that of System V, where it is an id. */
 export const BUSYBOX_LINE = `::respawn:${AGENT_PATH} run`;
 export const SYSVINIT_LINE = `slcr:2345:respawn:${AGENT_PATH} run`;
+
+/** What busybox's init does where it finds no inittab (parse_inittab in its init.c): one with our line alone would take it away. */
+export const BUSYBOX_DEFAULTS = `${UNIT_MARK}, with what busybox's init does where there is no such file
+::sysinit:/etc/init.d/rcS
+::askfirst:-/bin/sh
+tty2::askfirst:-/bin/sh
+tty3::askfirst:-/bin/sh
+tty4::askfirst:-/bin/sh
+::ctrlaltdel:reboot
+::shutdown:umount -a -r
+::shutdown:swapoff -a
+::restart:init
+`;

@@ -6,7 +6,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
-import { OPENRC_UNITS, SYSTEMD_UNITS, UNIT_MARK } from '../../agent/units.ts';
+import { BUSYBOX_DEFAULTS, OPENRC_UNITS, SYSTEMD_UNITS, UNIT_MARK } from '../../agent/units.ts';
 import { AGENT, outcomeOf, type AgentResult } from './guest-fixture.ts';
 
 const DEBIAN = { 'usr/lib/systemd/systemd': '' };
@@ -147,6 +147,28 @@ test('below a root nothing is written or removed through a link that leads out o
   symlinkSync('../opt/systemd', join(own, 'etc/systemd'));
   await succeeds('install', '--root', own);
   assert.ok(existsSync(join(own, 'opt/systemd/system/slicer-agent.service')));
+});
+
+test('where there is no inittab, --init inittab makes one that also has what busybox\'s init does by itself', async (context) => {
+  const root = rootWith(context, { 'etc/hostname': 'x\n' });
+  await succeeds('install', '--root', root, '--init', 'inittab');
+  const inittab = readFileSync(join(root, 'etc/inittab'), 'utf8');
+  assert.equal(inittab, `${BUSYBOX_DEFAULTS}::respawn:/usr/bin/slicer-agent run\n`);
+  // As parse_inittab of busybox has it; its shells are for four terminals.
+  for (const action of ['::sysinit:/etc/init.d/rcS', '::ctrlaltdel:reboot', '::shutdown:umount -a -r', '::restart:init']) assert.ok(inittab.split('\n').includes(action), action);
+  assert.equal(inittab.match(/:askfirst:-\/bin\/sh$/gm)?.length, 4);
+  assert.match(await succeeds('install', '--root', root), new RegExp(`^kept ${root}/etc/inittab$`, 'm'));
+  assert.match(await succeeds('uninstall', '--root', root), new RegExp(`^removed ${root}/etc/inittab$`, 'm'));
+  assert.deepEqual([...tree(root).keys()], ['etc/hostname']);
+});
+
+test('an inittab that was made by install and then changed is left, without the agent', async (context) => {
+  const root = rootWith(context, {});
+  await succeeds('install', '--root', root, '--init', 'inittab');
+  const path = join(root, 'etc/inittab');
+  writeFileSync(path, `${readFileSync(path, 'utf8')}::once:/etc/own\n`);
+  assert.match(await succeeds('uninstall', '--root', root), new RegExp(`^removed our line from ${root}/etc/inittab$`, 'm'));
+  assert.equal(readFileSync(path, 'utf8'), `${BUSYBOX_DEFAULTS}::once:/etc/own\n`);
 });
 
 test('a mode that /etc/inittab has stays', async (context) => {
