@@ -5,12 +5,13 @@ import assert from 'node:assert/strict';
 import { readFileSync, rmSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { after, test } from 'node:test';
-import { execFileSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { ensureBusybox } from '../../image/busybox.ts';
 import { ensureKernel } from '../../image/kernel.ts';
 import { ensureTinyImage } from '../../image/tiny.ts';
 import { ensureVhostDeviceVsock } from '../../image/vhost-device-vsock.ts';
 import { VERSION } from '../../src/api/version.ts';
+import { DEFAULT_UIDS } from '../../src/vm/vm-user.ts';
 import { makePackage, makePackageOfVersion, scratchDirectory } from '../package/made-package.ts';
 import { MISSING_DEBIAN } from '../vm/parts.ts';
 import { oneGroup, withSlicer } from '../vm/slicer.ts';
@@ -34,21 +35,32 @@ const inside = (script: string, stdin?: Uint8Array): Promise<string> =>
 /** The service is up when its daemon answers, which a client finds out by asking. */
 const UNTIL_UP = 'n=0; until slicer info >/dev/null 2>&1; do n=$((n+1)); [ $n -lt 200 ] || { journalctl --no-pager -u slicer | tail -20; exit 1; }; done';
 
-async function install(file: string): Promise<string> {
-  await inside(`cat > /root/${basename(file)}`, readFileSync(file));
-  const output = await inside(`dpkg -i /root/${basename(file)} 2>&1; rm /root/*.deb`);
+async function install(file: string): Promise<void> {
+  const name = basename(file);
+  await inside(`cat > /root/${name}`, readFileSync(file));
+  await inside(`cd /root; DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends ./${name} && rm ${name}`);
   await inside(UNTIL_UP);
-  return output;
 }
 
 /** Of the process, and of the service's daemon. */
 const qemuPid = async (): Promise<string> => (await inside('pidof qemu-system-x86_64')).trim();
 const daemonPid = async (): Promise<string> => (await inside('systemctl show --property MainPID --value slicer')).trim();
 
+/** Whatever is called so, on disks and in memory. That Debian is a VM of Slicer's, and has an agent. */
+const NAMED = "find / /run /dev/shm -xdev -iname '*slicer*' | sort";
+
+/** What was made once, and never changes: of a directory only the mark of its last use does, of which tar warns with an exit code of 1. */
+function archiveOf(entries: readonly string[]): Buffer {
+  const { status, stdout, stderr } = spawnSync('tar', ['-C', dirname(entries[0] as string), '-cf', '-', ...entries.map((entry) => basename(entry))], { maxBuffer: 2 ** 30 });
+  assert.ok(status === 0 || status === 1, stderr.toString());
+  return stdout;
+}
+
 test('the package installs with what Debian has, and its service runs', { skip, timeout: LIMIT_MS }, async () => {
   await fixture.slicer.launch('--timeout=5m');
   // Before the service starts, which then finds /dev/kvm. Emulated nested paging is not sound (npt=0).
   await inside('modprobe kvm_amd npt=0 || modprobe kvm_intel || true');
+  await inside(`${NAMED} > /root/named; apt-get update -qq`);
   await install(await makePackageOfVersion(scratch, BEFORE));
   assert.match(await inside('slicer version'), new RegExp(`^slicer ${BEFORE} `));
   assert.equal(await inside('systemctl is-enabled slicer; systemctl is-active slicer'), 'enabled\nactive\n');
@@ -63,15 +75,49 @@ test('the package installs with what Debian has, and its service runs', { skip, 
 });
 
 test('a VM is launched by the service', { skip, timeout: LIMIT_MS }, async () => {
-  await inside('apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends qemu-system-x86 debian-archive-keyring xz-utils');
+  await inside('DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends qemu-system-x86 debian-archive-keyring xz-utils');
   const [kernel, busybox, tiny, device] = await Promise.all([ensureKernel(), ensureBusybox(), ensureTinyImage(), ensureVhostDeviceVsock()]);
-  const entries = [dirname(kernel.vmlinux), busybox.directory, dirname(tiny.initrd), dirname(device)];
-  const archive = execFileSync('tar', ['-C', dirname(dirname(kernel.vmlinux)), '-cf', '-', ...entries.map((entry) => basename(entry))], { maxBuffer: 2 ** 30 });
   // What it would fetch, which is not what is tested here.
-  await inside('tar -xf - -C /var/cache/slicer', archive);
+  await inside('tar -xf - -C /var/cache/slicer', archiveOf([dirname(kernel.vmlinux), busybox.directory, dirname(tiny.initrd), dirname(device)]));
   await inside('slicer image build');
   assert.equal(await inside(`slicer vm launch --wait --timeout=${LIMIT_MS / 1000}s --secret=api-key --ram-mb=128`), 'web-1\n');
   assert.equal(await inside('slicer vm exec web-1 -- cat /run/slicer/secrets/api-key'), 'a value\n');
+});
+
+test('under the service a VM has a user of its own, who reads neither the store nor what is another\'s', { skip, timeout: LIMIT_MS }, async () => {
+  const [qemu, daemon] = [await qemuPid(), await daemonPid()];
+  const status = await inside(`cat /proc/${qemu}/status`);
+  const valueOf = (name: string): string => new RegExp(`^${name}:\\s+(.*)$`, 'm').exec(status)?.[1] ?? '';
+  const uid = Number(valueOf('Uid').split('\t')[0]);
+  assert.ok(uid >= DEFAULT_UIDS.first && uid <= DEFAULT_UIDS.last, status);
+  assert.deepEqual([valueOf('Uid'), valueOf('Gid')], Array(2).fill(Array(4).fill(uid).join('\t')));
+  assert.deepEqual(['CapPrm', 'CapEff', 'CapAmb', 'NoNewPrivs', 'Seccomp'].map(valueOf), ['0000000000000000', '0000000000000000', '0000000000000000', '1', '2']);
+
+  // Where that process is, and as its user: what root reads there, it does not.
+  const asVm = (command: string): Promise<string> => inside(`nsenter --target ${qemu} --mount setpriv --reuid=${uid} --regid=${uid} --clear-groups sh -c '${command}' 2>/dev/null || echo refused`);
+  const asRoot = (command: string): Promise<string> => inside(`nsenter --target ${qemu} --mount sh -c '${command}'`);
+  const place = (await inside('echo /run/slicer-0/*/web-1')).trim();
+  for (const command of ['cat /var/lib/slicer/secrets/api-key', 'ls /var/lib/slicer', `cat ${place}/boot-token`, `ls ${place}`, `cat /proc/${daemon}/environ`]) {
+    assert.notEqual(await asRoot(command), '', command);
+    assert.equal(await asVm(command), 'refused\n', command);
+  }
+  assert.match(await asVm('slicer secret list 2>&1'), /this user may not connect/);
+});
+
+test('systemd says at most OK of the service\'s exposure', { skip, timeout: LIMIT_MS }, async (t) => {
+  const said = (await inside('systemd-analyze security --no-pager slicer.service | tail -n 1; systemd-analyze --version | head -n 1')).trim();
+  t.diagnostic(said);
+  assert.match(said, /Overall exposure level for slicer\.service: [0-4]\.\d OK/);
+});
+
+test('systemctl restart, stop and start leave the VM running, and journalctl has the log', { skip, timeout: LIMIT_MS }, async () => {
+  const [qemu, daemon] = [await qemuPid(), await daemonPid()];
+  await inside('systemctl restart slicer');
+  assert.notEqual(await daemonPid(), daemon);
+  await inside('systemctl stop slicer; systemctl start slicer');
+  assert.equal(await qemuPid(), qemu);
+  assert.equal(await inside('slicer vm exec web-1 -- cat /run/slicer/secrets/api-key'), 'a value\n');
+  assert.match(await inside('journalctl --no-pager --output=cat -u slicer'), /slicer is up/);
 });
 
 test('an upgrade keeps the VM running, its secrets in place, and serves it on', { skip, timeout: LIMIT_MS }, async () => {
@@ -93,7 +139,9 @@ test('what is removed leaves no VM and no service, and keeps secrets and configu
   assert.equal(await inside('pidof qemu-system-x86_64 vhost-device-vsock || true'), '');
   assert.equal(await inside('systemctl is-active slicer || true; command -v slicer || true'), 'inactive\n');
   assert.equal(await inside('cat /var/lib/slicer/secrets/api-key; ls /etc/slicer'), 'a newer value\nslicer.yaml\n');
-  // /usr/lib/slicer is the image's own, too.
+  assert.equal(await inside('ls -A /run/slicer-0 /run/slicer-users 2>/dev/null || true'), '', 'the VM\'s sockets, token and user are gone');
   assert.match(await inside('dpkg --purge slicer 2>&1'), /stay in \/var\/lib\/slicer/);
-  assert.equal(await inside('cat /var/lib/slicer/secrets/api-key; ls -d /etc/slicer /var/cache/slicer /usr/lib/slicer/node /usr/lib/slicer/build 2>/dev/null || true'), 'a newer value\n');
+  const left = (await inside(`${NAMED} | comm -13 /root/named -`)).trim().split('\n');
+  assert.deepEqual(left.filter((path) => path !== '/var/lib/slicer' && !path.startsWith('/var/lib/slicer/')), []);
+  assert.equal(await inside('cat /var/lib/slicer/secrets/api-key'), 'a newer value\n');
 });
