@@ -32,14 +32,17 @@ runScript(async () => {
 
 async function packagesOf(arch: PackageArch, source: PackageSource, stages: Stages): Promise<string[]> {
   const node = await stages.run(`node for ${arch}`, () => ensureNode(arch, CHECKOUT));
-  const tree = await temporaryDirectory('package');
+  const directory = await temporaryDirectory('package');
+  // Within it, since what is in a package is as old as its commit: a temporary directory as old as that would be taken for abandoned.
+  const tree = join(directory, 'tree');
   try {
+    await mkdir(tree, { mode: 0o755 });
     await layOut(tree, source, node);
     const tarball = await stages.run(`tar archive for ${arch}`, () => makeTarball(tree, DIST, source, arch));
     const deb = await stages.run(`Debian package for ${arch}`, () => makeDeb(tree, DIST, source, arch, 'xz'));
     return [deb, tarball];
   } finally {
-    await rm(tree, { recursive: true });
+    await rm(directory, { recursive: true });
   }
 }
 
