@@ -1,5 +1,6 @@
 // Who a user id is in this guest: /etc/passwd and /etc/group (passwd(5), group(5)), read afresh each time.
 import * as std from 'std';
+import { isId } from '../src/secret/file-attributes.ts';
 
 export interface Account {
   readonly name: string;
@@ -13,16 +14,16 @@ export interface Account {
 /** Where commands and userdata look for programs: as a login has it, and as NixOS does, which has none of these. */
 export const SEARCH_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/run/wrappers/bin:/run/current-system/sw/bin';
 
-/** A line without a number is no entry: read as one it would be group 0. */
-const ID = /^[0-9]+$/;
+/** A line without an id is no entry: read as one it would be group 0, as would be what 32 bits do not hold. */
+const hasId = (field = ''): boolean => /^[0-9]+$/.test(field) && isId(Number(field));
 
 /** An id that has no entry gets itself as its group, `/` as its home and no further groups. */
 export function accountOf(uid: number, gid: number | undefined): Account {
-  const entry = rows('/etc/passwd').find((fields) => fields[2] === String(uid) && ID.test(fields[3] ?? ''));
+  const entry = rows('/etc/passwd').find((fields) => fields[2] === String(uid) && hasId(fields[3]));
   const [name = String(uid), , , ownGid = String(uid), , home = '/', shell = ''] = entry ?? [];
   const primary = gid ?? Number(ownGid);
   const others = rows('/etc/group')
-    .filter((fields) => entry !== undefined && ID.test(fields[2] ?? '') && (fields[3] ?? '').split(',').includes(name))
+    .filter((fields) => entry !== undefined && hasId(fields[2]) && (fields[3] ?? '').split(',').includes(name))
     .map((fields) => Number(fields[2]));
   return {
     name,

@@ -10,8 +10,8 @@ const REDACTED = '[redacted]';
 const CREDENTIAL = /io\.systemd\.credential[^]*/;
 /** 24 bytes and more as base64 (RFC 4648). */
 const BASE64_RUN = /[A-Za-z0-9+/]{32,}={0,2}/g;
-/** A run that the cut of a line made shorter than it was. */
-const RUN_AT_CUT = /[A-Za-z0-9+/]+={0,2}$/;
+/** A run that the cut of a line made shorter than it was; looked for from where a run begins, or long ones cost their square. */
+const RUN_AT_CUT = /(?<![A-Za-z0-9+/])[A-Za-z0-9+/]+={0,2}$/;
 
 export class Diagnostics {
   readonly #write: (text: Uint8Array) => void;

@@ -68,7 +68,7 @@ function oemStrings(path: string): string[] | undefined {
   const bytes = new Uint8Array(TABLE_MAX_BYTES);
   const length = file.read(bytes.buffer, 0, TABLE_MAX_BYTES);
   file.close();
-  return sys.text(bytes, bytes[FORMATTED_LENGTH_OFFSET] ?? 0, length).split('\0');
+  return sys.text(bytes, Math.min(bytes[FORMATTED_LENGTH_OFFSET] ?? 0, length), length).split('\0');
 }
 
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';

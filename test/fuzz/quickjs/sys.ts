@@ -35,8 +35,14 @@ function entriesOf(fd: number): Map<string, File> {
 
 const fault = (code: string): Error => Object.assign(new Error(code), { code });
 
-export const text = (bytes: Uint8Array, from: number, to: number): string => Buffer.from(bytes.subarray(from, to)).toString();
-export const latin1 = (bytes: Uint8Array, from: number, to: number): string => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1', from, to);
+/** As strict as that in C. */
+function slice(bytes: Uint8Array, from: number, to: number): Buffer {
+  if (from < 0 || to < from || to > bytes.byteLength) throw new RangeError('slice out of range');
+  return Buffer.from(bytes.buffer, bytes.byteOffset + from, to - from);
+}
+
+export const text = (bytes: Uint8Array, from: number, to: number): string => slice(bytes, from, to).toString();
+export const latin1 = (bytes: Uint8Array, from: number, to: number): string => slice(bytes, from, to).toString('latin1');
 export const bytes = (value: string): ArrayBuffer => new Uint8Array(Buffer.from(value)).buffer;
 export const tarChecksum = (block: Uint8Array): number => block.reduce((sum, byte, at) => sum + (at >= 148 && at < 156 ? 0x20 : byte), 0);
 export const hmacSha256 = (key: string, value: string): string => createHmac('sha256', key).update(value).digest('hex');
@@ -107,8 +113,8 @@ export function read(fd: number, into: Uint8Array): number {
 export function write(fd: number, data: Uint8Array, from: number, to: number): number {
   const peer = peers.get(fd);
   const file = files.get(fd);
-  if (peer !== undefined) peer.received.push(Buffer.from(data.subarray(from, to)));
-  else if (file !== undefined) file.bytes = Buffer.concat([file.bytes, data.subarray(from, to)]);
+  if (peer !== undefined) peer.received.push(Buffer.from(slice(data, from, to)));
+  else if (file !== undefined) file.bytes = Buffer.concat([file.bytes, slice(data, from, to)]);
   else throw new Error(`nothing is ${fd}`);
   return to - from;
 }

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { registerHooks } from 'node:module';
 import { MessageReader, statusOf } from '../../../src/wire/http.ts';
 import { isCredentialName } from '../../../src/wire/credential-name.ts';
+import { isId } from '../../../src/secret/file-attributes.ts';
 import { parseSecretName } from '../../../src/secret/name.ts';
 import type { Target } from '../engine.ts';
 import { pieces, unless } from '../expectations.ts';
@@ -153,7 +154,7 @@ const words: Target = {
     std.put('/etc/group', input);
     for (const uid of [0, 1000, 4294967294]) {
       const { gid, groups } = accountOf(uid, undefined);
-      for (const group of [gid, ...groups]) assert.ok(Number.isInteger(group) && group >= 0, `group ${group}`);
+      for (const group of [gid, ...groups]) assert.ok(isId(group), `group ${group}`);
     }
     std.put('/sys/firmware/dmi/entries/11-0/raw', input);
     assert.match(findBootToken(), /^([0-9a-f]{64})?$/);

@@ -1,0 +1,18 @@
+// Inputs that showed a fault once, for the targets that found it, or that would have.
+import { test } from 'node:test';
+import { randomFor } from './random.ts';
+import { TARGETS } from './targets.ts';
+
+const FOUND: readonly { readonly target: string; readonly input: string; readonly fault: string }[] = [
+  { target: 'agent-files', input: '::0:4294967295:\n', fault: 'the group that chown(2) takes for none, in /etc/passwd' },
+  { target: 'agent-files', input: '::0:4294967296:\n', fault: 'a group of 33 bits, of which 32 are those of root\'s, in /etc/passwd' },
+  { target: 'agent-files', input: `::0:${'9'.repeat(400)}:\n`, fault: 'a group that no number holds, in /etc/passwd' },
+  { target: 'agent-files', input: '\x0b\xff', fault: 'a table of the firmware that ends within its formatted part' },
+  { target: 'agent-files', input: 'root:x:0:0::/:\nx:x:4294967296:root\n', fault: 'a group of 33 bits, of which 32 are those of root\'s, in /etc/group' },
+];
+
+for (const { target, input, fault } of FOUND) {
+  test(`${target} reads ${fault}, and keeps its promises`, async () => {
+    await TARGETS.find(({ name }) => name === target)?.check(Buffer.from(input, 'latin1'), randomFor(0, 0));
+  });
+}
