@@ -31,7 +31,7 @@ export interface InventoryReading {
  * what can't be read. `env` is for Nix: its PATH, HOME and NIX_PATH.
  */
 export async function readInventory(source: InventorySource, env: Readonly<Record<string, string | undefined>>): Promise<InventoryReading> {
-  return readData(await loadInventoryDocument(source, env), source);
+  return readInventoryDocument(await loadInventoryDocument(source, env), source);
 }
 
 /** The same of an inventory without problems. Throws all that there are. */
@@ -41,14 +41,15 @@ export async function loadInventory(source: InventorySource, env: Readonly<Recor
 
 /** YAML or JSON. Throws invalid_config. */
 export const parseInventory = (text: string, source: InventorySource): Inventory =>
-  withoutProblems(readData(parseInventoryDocument(text, source.file), source));
+  withoutProblems(readInventoryDocument(parseInventoryDocument(text, source.file), source));
 
 function withoutProblems({ problems, inventory }: InventoryReading): Inventory {
   throwIfAny(problems);
   return inventory;
 }
 
-function readData({ data, problems }: InventoryDocument, source: InventorySource): InventoryReading {
+/** The inventory as data, whatever it was written in. */
+export function readInventoryDocument({ data, problems }: InventoryDocument, source: InventorySource): InventoryReading {
   const { directory } = source;
   const varsDir = resolve(directory, source.varsDir ?? DEFAULT_VARS_DIR);
   const vars = `slicer vars --inventory ${source.file}${source.varsDir === undefined ? '' : ` --vars-dir ${source.varsDir}`}`;

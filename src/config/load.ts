@@ -3,6 +3,7 @@
 import { resolve } from 'node:path';
 import { fail, throwIfAny } from '../errors/slicer-error.ts';
 import type { Config } from './config.ts';
+import type { ConfigDocument } from './document.ts';
 import { readDocument } from './yaml-document.ts';
 import { describeUnknownKey } from './keys.ts';
 import { describeFailure, diskFiles, readNamedFiles, type ConfigFiles } from './named-files.ts';
@@ -38,8 +39,10 @@ export function loadConfig(file: string, directory: string = process.cwd()): Con
 export const configWithoutGroups = (directory: string = process.cwd()): Config => resolveConfig({ host_groups: [], api: undefined, audit: undefined }, directory, new Map());
 
 /** Throws invalid_config. */
-export function parseConfig(text: string, source: ConfigSource): Config {
-  const document = readDocument(text);
+export const parseConfig = (text: string, source: ConfigSource): Config => configOf(readDocument(text), source);
+
+/** The same of a text that was read already. */
+export function configOf(document: ConfigDocument, source: ConfigSource): Config {
   throwIfAny(document.syntaxProblems.map((problem) => problemAt(source.file, problem, problem.message)));
   const parsed = configSchema.safeParse(document.data);
   const named = readNamedFiles(document.data, source.directory, source.files ?? diskFiles);

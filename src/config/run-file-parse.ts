@@ -1,6 +1,7 @@
 // Reads the text of a file for `slicer run`, YAML or JSON. Guarantees: what it returns needs no further check of
 // the file, and when it refuses, it names every problem at once, each with line and column.
 import { throwIfAny, type Problem } from '../errors/slicer-error.ts';
+import type { ConfigDocument } from './document.ts';
 import { problemAt, problemsOf } from './problems.ts';
 import type { RunFile } from './run-file.ts';
 import { checkRunFile, resolveRunFile } from './run-file-resolve.ts';
@@ -24,8 +25,10 @@ export interface RunFileReading {
 
 const NOTHING: SoundParts = { secrets: [], interfaces: [], shares: [], volumes: [] };
 
-export function readRunText(text: string, { file, directory }: RunFileSource): RunFileReading {
-  const document = readDocument(text);
+export const readRunText = (text: string, source: RunFileSource): RunFileReading => readRunDocument(readDocument(text), source);
+
+/** The same of a text that was read already. */
+export function readRunDocument(document: ConfigDocument, { file, directory }: RunFileSource): RunFileReading {
   if (document.syntaxProblems.length > 0) {
     return { run: undefined, problems: document.syntaxProblems.map((problem) => problemAt(file, problem, problem.message)), sound: NOTHING };
   }

@@ -54,6 +54,9 @@ export async function fuzz(target: Target, { seed, from = 0, count, onInput = ()
   const failures: Failure[] = [];
   let slowest = { index: from, ms: 0 };
   const began = performance.now();
+  // Most inputs are refused, and where each was takes longer to find out than that it was.
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0;
   let index = from;
   for (; index < from + count && failures.length < FAILURES_MAX; index += 1) {
     onInput(index);
@@ -62,8 +65,13 @@ export async function fuzz(target: Target, { seed, from = 0, count, onInput = ()
     const error = await faultOf(target, input, seed, index);
     const ms = performance.now() - inputBegan;
     if (ms > slowest.ms) slowest = { index, ms };
-    if (error !== undefined) failures.push({ index, error, input: await shortest(target, input, seed, index) });
+    if (error === undefined) continue;
+    Error.stackTraceLimit = stackTraceLimit;
+    const placed = await faultOf(target, input, seed, index) ?? error;
+    Error.stackTraceLimit = 0;
+    failures.push({ index, error: placed, input: await shortest(target, input, seed, index) });
   }
+  Error.stackTraceLimit = stackTraceLimit;
   return { inputs: index - from, seconds: (performance.now() - began) / 1000, slowest, failures };
 }
 
