@@ -32,7 +32,11 @@ export interface QmpControl extends VmmControl {
 /** Throws launch_failed when QEMU closes, breaks the protocol or refuses, vm_not_running when it closed between two commands; `signal`'s reason when it aborts. */
 export async function connectQmp({ control, owner }: Pick<VmSockets, 'control' | 'owner'>, signal: AbortSignal): Promise<QmpControl> {
   signal.throwIfAborted();
-  const socket = atOwnedSocket(control, owner, (path) => connect(path));
+  return speakQmp(atOwnedSocket(control, owner, (path) => connect(path)), signal);
+}
+
+/** The same over a connection to QEMU that is there. */
+export async function speakQmp(socket: Socket, signal: AbortSignal): Promise<QmpControl> {
   const abort = (): void => void socket.destroy(signal.reason as Error);
   signal.addEventListener('abort', abort, { once: true });
   try {
