@@ -1,6 +1,6 @@
 // Serves the connections that the host dials (src/wire/protocol.ts, parts 2 and 4). Whoever connects is
 // a stranger until he proved the key; a stranger gets the answer to one challenge and nothing else, and
-// a few seconds to go on.
+// a few seconds to go on. What came in these seconds counts, also when the agent was too busy to look.
 import * as os from 'os';
 import * as sys from 'sys';
 import { encodeHead, MessageReader, requestLineOf, type Head } from '../src/wire/http.ts';
@@ -17,6 +17,7 @@ import type { Transport } from './transport.ts';
 import { AGENT_VERSION } from './version.ts';
 
 const STRANGERS_MAX = 8;
+/** From the beginning of a connection, or a stranger's last request, until the next one. */
 const STRANGER_TIMEOUT_MS = 5000;
 const CALLS_MAX = 64;
 
@@ -49,8 +50,9 @@ class HostCall {
   readonly #options: HostCallOptions;
   readonly #open: { strangers: number; calls: number };
   readonly #connection: Connection;
-  readonly #timer: object;
+  #timer: object;
   #stranger = true;
+  #served = 0;
   #purpose: Purpose = 'session';
   #nonces: Nonces | undefined;
   #onExecDrain: (() => void) | undefined;
@@ -61,7 +63,7 @@ class HostCall {
     this.#open = open;
     open.strangers += 1;
     open.calls += 1;
-    this.#timer = os.setTimeout(() => this.#connection.close(), STRANGER_TIMEOUT_MS);
+    this.#timer = this.#deadline();
     const reader = this.#messages();
     let preamble = options.transport.asksForPort ? `CONNECT ${AGENT_PORT}\n` : '';
     this.#connection = new Connection(fd, false, {
@@ -77,7 +79,6 @@ class HostCall {
       },
       onDrain: () => this.#onExecDrain?.(),
       onClose: (fault) => {
-        os.clearTimeout(this.#timer);
         this.#admit();
         open.calls -= 1;
         this.#onGone?.();
@@ -114,7 +115,20 @@ class HostCall {
     os.clearTimeout(this.#timer);
   }
 
+  #deadline(): object {
+    return os.setTimeout(() => {
+      const served = this.#served;
+      this.#connection.readNow();
+      if (this.#stranger && this.#served === served) this.#connection.close();
+    }, STRANGER_TIMEOUT_MS);
+  }
+
   #serve(head: Head, body: string, reader: MessageReader): void {
+    this.#served += 1;
+    if (this.#stranger) {
+      os.clearTimeout(this.#timer);
+      this.#timer = this.#deadline();
+    }
     const { method, target } = requestLineOf(head);
     const route = `${method} ${target}`;
     if (route === 'POST /v1/challenge') return this.#challenge(body);

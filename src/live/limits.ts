@@ -56,7 +56,7 @@ export const LIVE_LIMITS: LiveLimits = {
   responseMs: 60_000,
   responseBytesPerSecond: 16 * 1024,
   sessionMs: 5_000,
-  handshakeMs: 5_000,
+  handshakeMs: 10_000,
   unprovenCallsMax: 4,
   turnMs: 20_000,
   callsMax: 48,
