@@ -1,13 +1,18 @@
 // Loaded into the daemon under measurement, before it: on SIGUSR2 it collects its garbage and says so on
-// descriptor 3, so that memory can be told from what was not collected yet.
+// descriptor 3, and on SIGUSR1 it writes a heap snapshot beside itself first, so that memory can be told from
+// what was not collected yet, and objects from compiled code.
+const { join } = require('node:path');
 const { writeSync } = require('node:fs');
-const { getHeapCodeStatistics } = require('node:v8');
+const { writeHeapSnapshot } = require('node:v8');
 
 process.on('SIGUSR2', () => {
   globalThis.gc();
   globalThis.gc();
   const { heapUsed, external } = process.memoryUsage();
-  // What the engine compiles, and forgets, and compiles again, comes and goes for hours: it is counted with what is resident alone.
-  const { code_and_metadata_size: code, bytecode_and_metadata_size: bytecode } = getHeapCodeStatistics();
-  writeSync(3, `${JSON.stringify({ heapBytes: heapUsed + external - code - bytecode })}\n`);
+  writeSync(3, `${JSON.stringify({ heapBytes: heapUsed + external })}\n`);
+});
+
+process.on('SIGUSR1', () => {
+  const path = writeHeapSnapshot(join(process.cwd(), 'measured.heapsnapshot'));
+  writeSync(3, `${JSON.stringify({ path })}\n`);
 });

@@ -2,10 +2,11 @@
 // collect its garbage.
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import { createClient, type SlicerClient } from '../src/client/slicer-client.ts';
+import { objectBytes } from './heap-objects.ts';
 import { processorMs, residentBytes } from './process-cost.ts';
 
 const SLICER = resolve(import.meta.dirname, '../bin/slicer');
@@ -48,13 +49,25 @@ export class MeasuredDaemon {
     return readdirSync(`/proc/${this.pid}/fd`).length;
   }
 
-  /** Resident memory without garbage, and what objects and buffers take, compiled code left out. */
+  /** Without garbage: what is resident, and what objects, buffers and compiled code take. */
   async memory(): Promise<{ residentBytes: number; heapBytes: number }> {
-    const said = once(this.#process.stdio[3] as Readable, 'data');
-    this.#process.kill('SIGUSR2');
-    const [line] = await said as [Buffer];
-    const { heapBytes } = JSON.parse(line.toString()) as { heapBytes: number };
+    const { heapBytes } = await this.#ask('SIGUSR2') as { heapBytes: number };
     return { residentBytes: residentBytes(this.pid), heapBytes };
+  }
+
+  /** What objects and buffers take; it stands still for a second meanwhile. */
+  async objectBytes(): Promise<number> {
+    const { path } = await this.#ask('SIGUSR1') as { path: string };
+    const bytes = objectBytes(path);
+    rmSync(path);
+    return bytes;
+  }
+
+  async #ask(signal: NodeJS.Signals): Promise<unknown> {
+    const said = once(this.#process.stdio[3] as Readable, 'data');
+    this.#process.kill(signal);
+    const [line] = await said as [Buffer];
+    return JSON.parse(line.toString());
   }
 
   async stop(): Promise<void> {

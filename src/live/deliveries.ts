@@ -11,12 +11,13 @@ interface Acknowledgement {
   readonly atMs: number;
 }
 
-/** Acknowledgements are thinned out above this many. */
-const ACKNOWLEDGEMENTS_MAX = 1024;
+/** Acknowledgements are thinned out when there are twice as many as were needed the last time, and this many more. */
+const ACKNOWLEDGEMENTS_SPARE = 32;
 
 export class Deliveries {
   /** By version, ascending; the last one is what the guest holds. */
   #acknowledged: Acknowledgement[] = [];
+  #thinOutAbove = ACKNOWLEDGEMENTS_SPARE;
   #errors: readonly ReportedError[] = [];
   #synced = false;
 
@@ -38,7 +39,7 @@ export class Deliveries {
     if (last !== undefined && version < last.version) this.#acknowledged = [];
     this.#acknowledged.push({ version, atMs: nowMs });
     this.#synced = true;
-    if (this.#acknowledged.length > ACKNOWLEDGEMENTS_MAX) this.#thinOut(view);
+    if (this.#acknowledged.length > this.#thinOutAbove) this.#thinOut(view);
     return true;
   }
 
@@ -92,5 +93,6 @@ export class Deliveries {
     const needed = new Set(itemsOf(view).map(({ version }) => this.#since(version)));
     const last = this.#acknowledged.at(-1);
     this.#acknowledged = this.#acknowledged.filter((entry) => entry === last || needed.has(entry.atMs));
+    this.#thinOutAbove = 2 * this.#acknowledged.length + ACKNOWLEDGEMENTS_SPARE;
   }
 }
