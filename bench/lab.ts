@@ -13,6 +13,7 @@ const SLICER = join(ROOT, 'bin/slicer');
 const INITTAB = '::sysinit:/etc/init.d/boot\n::once:/etc/init.d/late\n::once:/bench/run\n';
 const CPIO_BLOCK = 512;
 const START_MS = 10_000;
+const RESULTS_MS = 300_000;
 
 export class Lab {
   readonly directory = mkdtempSync(join(tmpdir(), 'slicer-bench-'));
@@ -57,12 +58,14 @@ export class Lab {
   /** Numbers that the guest printed, by name, once it printed `ready`. */
   async results(hostname: string): Promise<ReadonlyMap<string, readonly number[]>> {
     const log = join(this.directory, '.slicer/vms', hostname, 'console.log');
+    const deadline = Date.now() + RESULTS_MS;
     for (;;) {
       const found = new Map<string, number[]>();
       for (const [, name = '', number] of readFileSync(log, 'latin1').matchAll(/bench ([a-z-]+) ([0-9.e+-]+)/g)) {
         found.set(name, [...(found.get(name) ?? []), Number(number)]);
       }
       if (found.has('ready')) return found;
+      if (Date.now() > deadline) throw new Error(`${hostname} is not ready after ${RESULTS_MS / 1000} s`);
       await new Promise((wake) => setTimeout(wake, 200));
     }
   }

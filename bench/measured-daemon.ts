@@ -1,6 +1,7 @@
 // A daemon under measurement, as users run it: the bundle in a directory of its own, which can be told to
 // collect its garbage.
 import { spawn, type ChildProcess } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -12,6 +13,10 @@ import { processorMs, residentBytes } from './process-cost.ts';
 const SLICER = resolve(import.meta.dirname, '../bin/slicer');
 const COLLECTOR = resolve(import.meta.dirname, 'collector.cjs');
 const START_MS = 10_000;
+export const SECRET_BYTES = 1024;
+
+/** Of a secret, as the API takes it. */
+export const newValue = (): string => randomBytes(SECRET_BYTES).toString('base64');
 
 export class MeasuredDaemon {
   readonly directory: string;
@@ -39,6 +44,13 @@ export class MeasuredDaemon {
       if (Date.now() > deadline || this.#process.exitCode !== null) throw new Error('slicer up made no socket');
       await new Promise((wake) => setTimeout(wake, 20));
     }
+  }
+
+  /** Gives the secret another value. Returns the VMs that do not hold it after `waitMs`. */
+  async change(name: string, waitMs: number): Promise<readonly string[]> {
+    const { delivery } = await this.client.updateSecret(name, { data: newValue() }, waitMs);
+    if (delivery === undefined) throw new Error(`nobody was waited for with "${name}"`);
+    return delivery.pending;
   }
 
   processorMs(): number {

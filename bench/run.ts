@@ -59,9 +59,24 @@ const wanted = positionals.length > 0 ? positionals : Object.keys(AREAS);
 const unknown = wanted.filter((area) => !Object.hasOwn(AREAS, area));
 if (unknown.length > 0) throw new Error(`no area ${unknown.join(', ')}; there are ${Object.keys(AREAS).join(', ')}`);
 const figures: Figure[] = [];
-for (const area of wanted) figures.push(...await (AREAS[area] as () => Promise<readonly Figure[]>)());
-mkdirSync(resolve(JSON_FILE, '..'), { recursive: true });
-writeFileSync(JSON_FILE, `${JSON.stringify({ measured: new Date().toISOString(), machine: machineClass(), figures }, undefined, 2)}\n`);
+const failed: string[] = [];
+for (const area of wanted) {
+  const begin = performance.now();
+  try {
+    figures.push(...await (AREAS[area] as () => Promise<readonly Figure[]>)());
+  } catch (error) {
+    console.error(`bench: ${area} failed:`, error);
+    failed.push(area);
+  }
+  console.error(`bench: ${area} took ${((performance.now() - begin) / 1000).toFixed(0)} s`);
+  // After each: what took minutes is not lost when the next one fails, or is stopped.
+  mkdirSync(resolve(JSON_FILE, '..'), { recursive: true });
+  writeFileSync(JSON_FILE, `${JSON.stringify({ measured: new Date().toISOString(), machine: machineClass(), figures, failed }, undefined, 2)}\n`);
+  if (docs) writeDocs(figures, failed);
+}
 console.log(table(figures));
 console.log(`\nwritten to ${JSON_FILE}`);
-if (docs) writeDocs(figures, wanted.includes('load'));
+if (failed.length > 0) {
+  console.error(`bench: there are no figures of ${failed.join(', ')}`);
+  process.exitCode = 1;
+}
