@@ -350,7 +350,7 @@ static int int_list(JSContext *ctx, JSValueConst list, int *numbers, int most) {
     int64_t count = 0;
     JSValue length = JS_GetPropertyStr(ctx, list, "length");
     JS_ToInt64(ctx, &count, length);
-    if (count > most) return JS_ThrowRangeError(ctx, "expected at most %d descriptors", most), -1;
+    if (count < 0 || count > most) return JS_ThrowRangeError(ctx, "expected at most %d descriptors", most), -1;
     for (int i = 0; i < count; i++) {
         JSValue number = JS_GetPropertyUint32(ctx, list, i);
         numbers[i] = int_argument(ctx, number);
@@ -570,16 +570,27 @@ static int take_print(int base, const char *name, struct print *print) {
     return 0;
 }
 
+/* Slot `index` of a Uint8Array of prints, which may begin at any address; NULL with an exception pending where there is none. */
+static uint8_t *print_slot(JSContext *ctx, JSValueConst prints, int index) {
+    size_t length;
+    uint8_t *data = bytes_argument(ctx, prints, &length);
+    if (!data) return NULL;
+    if (index < 0 || (size_t)index >= length / sizeof(struct print)) {
+        JS_ThrowRangeError(ctx, "no such print");
+        return NULL;
+    }
+    return data + index * sizeof(struct print);
+}
+
 /* takePrint(fd, name, prints, index): records the file's state, or that it is absent, in a slot of `prints`. */
 FUNCTION(take_print_of) {
-    size_t length;
-    int result, base = int_argument(ctx, argv[0]), index = int_argument(ctx, argv[3]);
-    uint8_t *prints = bytes_argument(ctx, argv[2], &length);
-    if (!prints) return JS_EXCEPTION;
-    if (index < 0 || (index + 1) * sizeof(struct print) > length) return JS_ThrowRangeError(ctx, "no such print");
-    struct print *print = (struct print *)prints + index;
-    memset(print, 0, sizeof *print);
-    WITH_NAME(argv[1], "stat", take_print(base, name, print) < 0 && errno != ENOENT ? -1 : 0);
+    struct print print = { 0 };
+    int result, base = int_argument(ctx, argv[0]);
+    uint8_t *slot = print_slot(ctx, argv[2], int_argument(ctx, argv[3]));
+    if (!slot) return JS_EXCEPTION;
+    memset(slot, 0, sizeof print);
+    WITH_NAME(argv[1], "stat", take_print(base, name, &print) < 0 && errno != ENOENT ? -1 : 0);
+    memcpy(slot, &print, sizeof print);
     return JS_UNDEFINED;
 }
 
@@ -588,17 +599,16 @@ FUNCTION(take_print_of) {
  * inode change time. Takes that over, or clears the print when anything else differs: somebody was quicker.
  */
 FUNCTION(confirm_print_of) {
-    size_t length;
-    struct print now = { 0 };
-    int result, base = int_argument(ctx, argv[0]), index = int_argument(ctx, argv[3]);
-    uint8_t *prints = bytes_argument(ctx, argv[2], &length);
-    if (!prints) return JS_EXCEPTION;
-    if (index < 0 || (index + 1) * sizeof(struct print) > length) return JS_ThrowRangeError(ctx, "no such print");
-    struct print *print = (struct print *)prints + index;
+    struct print before, now = { 0 };
+    int result, base = int_argument(ctx, argv[0]);
+    uint8_t *slot = print_slot(ctx, argv[2], int_argument(ctx, argv[3]));
+    if (!slot) return JS_EXCEPTION;
     WITH_NAME(argv[1], "stat", take_print(base, name, &now) < 0 && errno != ENOENT ? -1 : 0);
-    print->ctime_s = now.ctime_s;
-    print->ctime_ns = now.ctime_ns;
-    if (memcmp(print, &now, sizeof now)) memset(print, 0, sizeof *print);
+    memcpy(&before, slot, sizeof before);
+    before.ctime_s = now.ctime_s;
+    before.ctime_ns = now.ctime_ns;
+    if (memcmp(&before, &now, sizeof now)) memset(slot, 0, sizeof now);
+    else memcpy(slot, &now, sizeof now);
     return JS_UNDEFINED;
 }
 
@@ -611,14 +621,14 @@ FUNCTION(changed_files) {
     JSValue size = JS_GetPropertyStr(ctx, argv[1], "length");
     JS_ToInt64(ctx, &count, size);
     if (!prints) return JS_EXCEPTION;
-    if (count * sizeof(struct print) > length) return JS_ThrowRangeError(ctx, "fewer prints than names");
+    if (count < 0 || (uint64_t)count > length / sizeof(struct print)) return JS_ThrowRangeError(ctx, "fewer prints than names");
     JSValue changed = JS_NewArray(ctx);
     for (uint32_t i = 0, found = 0; i < count; i++) {
         struct print now;
         JSValue value = JS_GetPropertyUint32(ctx, argv[1], i);
         const char *name = JS_ToCString(ctx, value);
         int failed = !name || take_print(base, name, &now) < 0;
-        if (failed || memcmp(&now, (struct print *)prints + i, sizeof now))
+        if (failed || memcmp(&now, prints + i * sizeof now, sizeof now))
             JS_SetPropertyUint32(ctx, changed, found++, JS_NewUint32(ctx, i));
         JS_FreeCString(ctx, name);
         JS_FreeValue(ctx, value);

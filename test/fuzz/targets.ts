@@ -1,6 +1,7 @@
 // Every parser of what a guest, a user, a VMM or a file says.
 import type { Target } from './engine.ts';
 import { agentTargets } from './targets/agent.ts';
+import { agentSysTargets } from './targets/agent-sys.ts';
 import { configurationTargets } from './targets/configuration.ts';
 import { fileTargets } from './targets/files.ts';
 import { guestConnectionTargets } from './targets/guest-connections.ts';
@@ -9,4 +10,4 @@ import { userTargets } from './targets/users.ts';
 import { vmmTargets } from './targets/vmm.ts';
 import { wireTargets } from './targets/wire.ts';
 
-export const TARGETS: readonly Target[] = [...wireTargets, ...guestConnectionTargets, ...guestTextTargets, ...vmmTargets, ...configurationTargets, ...fileTargets, ...userTargets, ...agentTargets];
+export const TARGETS: readonly Target[] = [...wireTargets, ...guestConnectionTargets, ...guestTextTargets, ...vmmTargets, ...configurationTargets, ...fileTargets, ...userTargets, ...agentTargets, ...agentSysTargets];

@@ -1,5 +1,5 @@
 // The agent's own parsers, under Node: its archive writer over directories in memory, what the host's
-// connections bring it, and the words, tables and files that it reads. Its C code has tests of its own.
+// connections bring it, and the words, tables and files that it reads. Its C code is in agent-sys.ts.
 import assert from 'node:assert/strict';
 import { registerHooks } from 'node:module';
 import { MessageReader, statusOf } from '../../../src/wire/http.ts';
