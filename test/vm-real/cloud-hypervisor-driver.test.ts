@@ -4,10 +4,10 @@ import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { findAgent } from '../../image/agent.ts';
@@ -19,6 +19,7 @@ import { Secret } from '../../src/secret/secret.ts';
 import { cloudHypervisorConfig } from '../../src/vmm/cloud-hypervisor-config.ts';
 import { cloudHypervisorVmm } from '../../src/vmm/cloud-hypervisor.ts';
 import type { VmSpec } from '../../src/vmm/contract.ts';
+import { findLandlock } from '../../src/vmm/landlock.ts';
 import { REQUEST_MAX_BYTES, vmmRequest } from '../../src/vmm/vmm-api.ts';
 import { assertRefusals, runCloudHypervisor, type RunningCloudHypervisor } from '../vmm/running-cloud-hypervisor.ts';
 import { missingFor } from './variant.ts';
@@ -161,6 +162,29 @@ test('a reset gives the guest a new machine in the same process, and ends its VS
   assert.equal(lab.process.exitCode, null);
   lab.process.kill('SIGTERM');
   assert.equal(await lab.ended, 0);
+});
+
+const noLandlock = skip || (await findLandlock() ? false : 'the kernel has no Landlock of version 3, or securityfs is not mounted');
+test('Landlock keeps it from a file that is not its VM\'s, which all may read and write', { skip: noLandlock }, async (t) => {
+  const addDisk = async (lab: Lab): Promise<void> => {
+    const path = join(mkdtempSync(join(tmpdir(), 'slicer-other-')), 'disk.raw');
+    t.after(() => rmSync(dirname(path), { recursive: true }));
+    chmodSync(dirname(path), 0o755);
+    writeFileSync(path, new Uint8Array(MIB));
+    chmodSync(path, 0o666);
+    await vmmRequest(lab.spec.sockets, 'PUT', '/api/v1/vm.add-disk', { path, image_type: 'Raw' }, forever);
+  };
+  const confined = await start(t);
+  await vmm.boot(confined.spec, [], forever);
+  const { landlock_enable: isOn } = (await vmmRequest(confined.spec.sockets, 'GET', '/api/v1/vm.info', undefined, forever) as { config: { landlock_enable: boolean } }).config;
+  assert.equal(isOn, true);
+  await assert.rejects(addDisk(confined), { code: 'launch_failed', message: /disk/i });
+
+  // It is Landlock that keeps it from that: without, it takes the disk.
+  const other = await start(t);
+  await vmmRequest(other.spec.sockets, 'PUT', '/api/v1/vm.create', cloudHypervisorConfig(other.spec, []), forever);
+  await vmmRequest(other.spec.sockets, 'PUT', '/api/v1/vm.boot', undefined, forever);
+  await addDisk(other);
 });
 
 test('what it refuses is what the fake refuses', { skip }, async (t) => {
