@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { fail, SlicerError } from '../errors/slicer-error.ts';
 import type { VmSpec } from '../vmm/contract.ts';
 import { makePrivate } from './private-directory.ts';
+import { removeStaleClaims } from './stale-claims.ts';
 import { firstMemoryDirectory } from './runtime-directory.ts';
 
 /** Who a VM's processes are; the group has the same number. */
@@ -82,7 +83,9 @@ export class VmUsers {
 
   /** `memoryDirectories`: where to look for tmpfs, so that nothing outlives the machine's boot. Throws no_memory_file_system. */
   static async open(range: UidRange, ownUid: number, memoryDirectories: readonly string[]): Promise<VmUsers> {
-    return new VmUsers(range, ownUid, join(await firstMemoryDirectory(memoryDirectories), 'slicer-users'));
+    const directory = join(await firstMemoryDirectory(memoryDirectories), 'slicer-users');
+    removeStaleClaims(directory, ownUid, Date.now());
+    return new VmUsers(range, ownUid, directory);
   }
 
   /** The user of the VM with this directory, which nobody else has until `release`. Throws launch_failed, store_not_private. */

@@ -1,6 +1,8 @@
 // Which user a VM runs as, what that user gets, and that nobody else has it.
 import assert from 'node:assert/strict';
-import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmodSync, chownSync, existsSync, mkdirSync, lutimesSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { setprivArguments } from '../../src/vm/privileges.ts';
@@ -63,6 +65,33 @@ test('a directory of claims that somebody else made is refused', async (t) => {
   chmodSync(join(directory, 'slicer-users'), 0o777);
   const users = await VmUsers.open(DEFAULT_UIDS, UID, [directory]);
   await assert.rejects(users.claim('/a/1'), { code: 'store_not_private' });
+});
+
+test('a claim for a VM whose directory is gone is given back, but not at once, nor while a process runs as its user', { skip: needsRoot }, async (t) => {
+  const directory = memory(t);
+  const claims = join(directory, 'slicer-users');
+  const claim = (uid: number, vm: string, ageMinutes: number): void => {
+    symlinkSync(vm, join(claims, String(uid)));
+    const at = Date.now() / 1000 - ageMinutes * 60;
+    lutimesSync(join(claims, String(uid)), at, at);
+  };
+  mkdirSync(claims, { mode: 0o700 });
+  claim(70_001, '/no/such/vm-1', 60);
+  claim(70_002, directory, 60);
+  claim(70_003, '/no/such/vm-3', 1);
+  claim(70_004, '/no/such/vm-4', 60);
+  const process = spawn('sleep', ['1000'], { uid: 70_004, stdio: 'ignore' });
+  try {
+    await once(process, 'spawn');
+    await VmUsers.open({ first: 70_000, last: 70_009 }, UID, [directory]);
+    assert.deepEqual(readdirSync(claims).sort(), ['70002', '70003', '70004']);
+  } finally {
+    process.kill('SIGKILL');
+    await once(process, 'exit');
+  }
+  for (const uid of ['70002', '70003']) rmSync(join(claims, uid));
+  await VmUsers.open({ first: 70_000, last: 70_009 }, UID, [directory]);
+  assert.deepEqual(readdirSync(directory), [], 'with the last claim the directory goes');
 });
 
 test('one step takes all rights away, and root alone has some to take', () => {
