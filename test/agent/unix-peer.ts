@@ -14,6 +14,7 @@ export async function startPeer(context: TestContext, kind: 'datagrams' | 'descr
   context.after(() => {
     child.kill('SIGKILL');
     rmSync(directory, { recursive: true });
+    if (path.startsWith('/')) rmSync(path, { force: true });
   });
   await once(child.stdout, 'data', { signal: AbortSignal.timeout(10_000) });
   return child;
