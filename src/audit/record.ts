@@ -6,7 +6,7 @@ import type { AuditRecord } from '../api/audit.ts';
 export type AuditEntry = Omit<AuditRecord, 'time'>;
 
 /** Who acts when nobody asked for it over the API. An API token can't have one of these names, nor a role's. */
-export const ACTOR = { vm: 'vm', file: 'file', daemon: 'daemon', foreground: 'foreground', nobody: 'nobody', anybody: 'anybody' } as const;
+export const ACTOR = { vm: 'vm', file: 'file', outside: 'outside', daemon: 'daemon', foreground: 'foreground', nobody: 'nobody', anybody: 'anybody' } as const;
 
 /** The line of a record, with its line feed. `time` is RFC 3339, UTC, with milliseconds. */
 export function formatRecord(time: string, { actor, event, vm, secret, outcome, reason, ...rest }: AuditEntry): string {

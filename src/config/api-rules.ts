@@ -9,7 +9,7 @@ import { DEFAULT_TOKEN_FILE, listenersOf } from './resolve.ts';
 const SOCKET_PATH_MAX_BYTES = 107;
 
 /** Who acts in records without a token of that name. */
-const RESERVED = ['admin', 'read', 'vm', 'file', 'daemon', 'foreground', 'nobody', 'anybody', 'token'];
+const RESERVED = ['admin', 'read', 'vm', 'file', 'outside', 'daemon', 'foreground', 'nobody', 'anybody', 'token'];
 
 /** What the values of `config.api` must be to each other, and to the host groups. */
 export function apiIssues(api: Entries, groups: readonly unknown[], directory: string): Issue[] {

@@ -130,6 +130,11 @@ export class Auditor {
     void this.log.note({ actor: ACTOR.file, event: kind, secret: name, outcome: 'ok' });
   }
 
+  /** Somebody did while no daemon ran; when, is not known either. */
+  changedBefore({ name, kind }: NameChange): void {
+    void this.log.note({ actor: ACTOR.outside, event: kind, secret: name, outcome: 'ok' });
+  }
+
   daemon(event: 'start' | 'stop'): Promise<void> {
     return this.log.note({ actor: ACTOR.daemon, event, outcome: 'ok' });
   }

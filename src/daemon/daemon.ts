@@ -87,7 +87,9 @@ export async function startDaemon(config: Config, options: DaemonOptions): Promi
     const audit = new Auditor(config.audit, log);
     undo.push(() => audit.close());
     await audit.daemon('start');
-    const store = await openStore(config.secretsDir);
+    const store = await openStore(config.secretsDir, {
+      knownFilesPath: join(directory, '.slicer', 'known-files'), onChangedBefore: (change) => audit.changedBefore(change),
+    });
     undo.push(() => store.close());
     store.onOutsideChange((change) => audit.changedByHand(change));
     const tokens = await loadTokens(config.api);

@@ -10,6 +10,7 @@ import { createSecret, removeSecret, updateSecret, type ChangeParts } from './ch
 import type { Clock } from './clock.ts';
 import { watchDirectory } from './directory-watch.ts';
 import { directoryProblem, type StoreDirectory } from './directory.ts';
+import type { KnownFiles } from './known-files.ts';
 import { Ledger } from './ledger.ts';
 import type { NameChange, SecretChange, Snapshot, Store, StoredSecret } from './contract.ts';
 import { Tracker } from './tracker.ts';
@@ -19,6 +20,7 @@ export interface DirectoryStoreParts {
   readonly clock: Clock;
   /** Fresh random bytes, `sizeBytes` of them. */
   readonly random: (sizeBytes: number) => Uint8Array;
+  readonly knownFiles: KnownFiles | undefined;
 }
 
 export class DirectoryStore implements Store {
@@ -36,7 +38,7 @@ export class DirectoryStore implements Store {
   #behind = true;
 
   /** Throws the system call's error when the directory cannot be watched. */
-  constructor({ directory, clock, random }: DirectoryStoreParts) {
+  constructor({ directory, clock, random, knownFiles }: DirectoryStoreParts) {
     const unique = (): string => Buffer.from(random(8)).toString('hex');
     const publish = (): void => this.#publish(false);
     const ledger = new Ledger(unique());
@@ -44,6 +46,7 @@ export class DirectoryStore implements Store {
     this.#ledger = ledger;
     this.#tracker = new Tracker({
       directory: directory.path, ledger, clock, isUsable: () => this.#checkDirectory() === undefined, onSettled: publish,
+      onTaken: (name, stamp) => knownFiles?.note(name, stamp),
     });
     this.#changeParts = {
       directory, ledger, tracker: this.#tracker, unique, publish, publishOwn: () => this.#publish(true), checkDirectory: () => this.#checkDirectory(),

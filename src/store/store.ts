@@ -7,12 +7,15 @@
 // stir in the directory.) `x.bak` or `x.swp` is a legal name; what editors leave behind begins with a
 // dot or holds `~` or `#`, which the rule excludes. A link as the directory itself is resolved once.
 import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
 import { errnoOf } from '../errors/file-fault.ts';
 import { fail, SlicerError } from '../errors/slicer-error.ts';
 import { systemClock, type Clock } from './clock.ts';
-import type { Store } from './contract.ts';
+import type { NameChange, Store } from './contract.ts';
 import { DirectoryStore } from './directory-store.ts';
 import { openDirectory, removeLeftovers } from './directory.ts';
+import { observe } from './entry.ts';
+import { KnownFiles } from './known-files.ts';
 
 export type { Clock } from './clock.ts';
 export type { NameChange, SecretChange, SkippedFile, Snapshot, Store, StoredSecret } from './contract.ts';
@@ -21,6 +24,10 @@ export interface StoreOptions {
   readonly clock?: Clock;
   /** Fresh random bytes, `sizeBytes` of them. */
   readonly random?: (sizeBytes: number) => Uint8Array;
+  /** Where to keep what is known of the files, for the next start; without it nothing is. */
+  readonly knownFilesPath?: string;
+  /** Called, before this resolves, with each change that was made since a process with the same `knownFilesPath` had the store open. */
+  readonly onChangedBefore?: (change: NameChange) => void;
   /** Who must own the directory; the effective user unless given. */
   readonly ownerUid?: number;
 }
@@ -33,16 +40,20 @@ export async function openStore(directory: string, options: StoreOptions = {}): 
   const ownerUid = options.ownerUid ?? (process.geteuid as () => number)();
   const opened = await openDirectory(directory, ownerUid);
   let store: DirectoryStore;
+  let knownFiles: KnownFiles | undefined;
   try {
     removeLeftovers(opened);
+    knownFiles = options.knownFilesPath === undefined ? undefined : new KnownFiles(options.knownFilesPath);
     store = new DirectoryStore({
-      directory: opened, clock: options.clock ?? systemClock, random: options.random ?? randomBytes,
+      directory: opened, clock: options.clock ?? systemClock, random: options.random ?? randomBytes, knownFiles,
     });
   } catch (error) {
     await opened.handle.close();
     throw error instanceof SlicerError ? error : openFailure(opened.path, errnoOf(error));
   }
   await store.rescan();
+  const changes = knownFiles?.open((name) => observe(join(opened.path, name)).kind === 'unknown') ?? [];
+  if (options.onChangedBefore !== undefined) changes.forEach(options.onChangedBefore);
   return store;
 }
 

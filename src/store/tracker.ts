@@ -44,6 +44,8 @@ export interface TrackerParts {
   readonly isUsable: () => boolean;
   /** Called when a name that moved was looked at again. */
   readonly onSettled: () => void;
+  /** Called with the file that a name is served from; undefined when it is not. */
+  readonly onTaken: (name: SecretName, stamp: Stamp | undefined) => void;
 }
 
 export class Tracker {
@@ -96,13 +98,14 @@ export class Tracker {
   /** A file that the store itself put there. */
   wrote(name: SecretName, stamp: Stamp): void {
     this.#rest(name);
-    this.#taken.set(name, { stamp, settled: false });
+    this.#setTaken(name, { stamp, settled: false });
   }
 
   /** The name is free, by the store's own doing. */
   removed(name: SecretName): void {
     this.#rest(name);
     this.#taken.delete(name);
+    this.#parts.onTaken(name, undefined);
   }
 
   close(): void {
@@ -146,7 +149,7 @@ export class Tracker {
       this.#refuse(name, reading.reason);
     } else {
       this.#rest(name);
-      this.#taken.set(name, { stamp, settled: true });
+      this.#setTaken(name, { stamp, settled: true });
       this.#parts.ledger.skip(name, undefined);
       this.#record(name, {
         value: new Secret(reading.bytes), attributes: attributesOf(stamp), modifiedAtMs: modifiedAtMsOf(stamp),
@@ -172,6 +175,11 @@ export class Tracker {
     this.removed(name);
     this.#parts.ledger.remove(name);
     this.#parts.ledger.skip(name, undefined);
+  }
+
+  #setTaken(name: SecretName, taken: TakenFile): void {
+    this.#taken.set(name, taken);
+    this.#parts.onTaken(name, taken.stamp);
   }
 
   #isMoving(name: SecretName, stamp: Stamp | undefined): boolean {

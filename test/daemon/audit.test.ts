@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { HostConnection } from '../live/host-connection.ts';
 import { auditFile, auditRecords, recordsOf } from './audit-log.ts';
 import { FRAME } from '../../src/wire/exec-frames.ts';
-import { base64, bench, call, GROUP } from './daemon.ts';
+import { base64, bench, call, GROUP, directoryFor } from './daemon.ts';
 
 const CANARY = 'canary-value-71f3';
 
@@ -48,6 +48,20 @@ test('a change that somebody makes in the directory is on record as made by "fil
   await api('DELETE', '/secrets/mine');
   const byFile = auditRecords(directory).filter(({ actor }) => actor === 'file').map(({ event, secret, outcome }) => [event, secret, outcome]);
   assert.deepEqual(byFile, [['create', 'x', 'ok'], ['update', 'x', 'ok'], ['remove', 'x', 'ok']]);
+});
+
+test('a change that somebody makes while no daemon runs is on record at its next start as made "outside"', async (t) => {
+  const directory = directoryFor(t);
+  const { api, daemon } = await bench(t, { directory });
+  for (const name of ['kept', 'changed', 'gone']) await api('POST', '/secrets', { name, data: base64(CANARY) });
+  await daemon.stop();
+  const secrets = join(directory, '.secrets');
+  writeFileSync(join(secrets, 'changed'), `${CANARY}-2`);
+  unlinkSync(join(secrets, 'gone'));
+  writeFileSync(join(secrets, 'added'), CANARY, { mode: 0o600 });
+  for (let start = 0; start < 2; start += 1) await (await bench(t, { directory })).daemon.stop();
+  const outside = auditRecords(directory).filter(({ actor }) => actor === 'outside').map(({ event, secret, outcome }) => [event, secret, outcome]);
+  assert.deepEqual(outside.sort(), [['create', 'added', 'ok'], ['remove', 'gone', 'ok'], ['update', 'changed', 'ok']]);
 });
 
 test('a read by a VM is on record for each secret before the secret leaves the host', async (t) => {

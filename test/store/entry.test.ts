@@ -53,7 +53,7 @@ test('a write in the same tick as the store\'s own, which no stamp shows, is fou
   const directory = temporaryDirectory(t);
   const clock = new HeldClock();
   const ledger = new Ledger('0123456789abcdef');
-  const tracker = new Tracker({ directory, ledger, clock, isUsable: () => true, onSettled: () => ledger.commit() });
+  const tracker = new Tracker({ directory, ledger, clock, isUsable: () => true, onTaken: () => undefined, onSettled: () => ledger.commit() });
   put(join(directory, 's'), 'by hand');
   ledger.put(name('s'), { value: secret('own'), attributes: { mode: 0o600, uid: 0, gid: 0 }, modifiedAtMs: 0 });
   tracker.wrote(name('s'), stampAt(join(directory, 's')));
@@ -70,7 +70,7 @@ test('a look that fails for another cause than the file takes nothing away and i
   const ledger = new Ledger('0123456789abcdef');
   const clock = new HeldClock();
   const tracker = new Tracker({
-    directory: join(directory, 'file'), ledger, clock, isUsable: () => true, onSettled: () => undefined,
+    directory: join(directory, 'file'), ledger, clock, isUsable: () => true, onTaken: () => undefined, onSettled: () => undefined,
   });
   ledger.put(name('s'), { value: secret('v'), attributes: { mode: 0o600, uid: 0, gid: 0 }, modifiedAtMs: 0 });
   tracker.look('s');
