@@ -848,6 +848,8 @@ struct link {
     int64_t deadline_ms;
     /* The host hung up, and the guest has yet to take what came before: it may never do. */
     int host_gone;
+    /* A side that takes no more. What the other sends is not read any further; what this one sent still goes its way. */
+    int deaf[2];
     /* What a side sent and the other has not taken. It is read again once that is nothing: so it is held back. */
     struct { size_t start, end; uint8_t bytes[LINK_BUFFER_BYTES]; } from[2];
 };
@@ -925,7 +927,7 @@ static void take_connection(struct relay *relay, enum side opener, uint32_t host
     link->deadline_ms = opener == GUEST ? 0 : now_ms() + LINK_PATIENCE_MS;
     link->fd[opener] = fd;
     link->fd[!opener] = other;
-    link->host_gone = 0;
+    link->host_gone = link->deaf[HOST] = link->deaf[GUEST] = 0;
     link->from[HOST].start = link->from[HOST].end = link->from[GUEST].start = link->from[GUEST].end = 0;
     relay->links[relay->count++] = link;
 }
@@ -964,30 +966,37 @@ static int join(struct link *link) {
 
 /* Moves what a side sent to the other. -1 when the link is at its end. */
 static int pump(struct link *link, enum side side) {
+    enum side other = !side;
     ssize_t count;
-    if (link->from[side].start == link->from[side].end && link->stage == JOINED) {
+    if (link->from[side].start == link->from[side].end && link->stage == JOINED && !link->deaf[other]) {
         count = read(link->fd[side], link->from[side].bytes, LINK_BUFFER_BYTES);
-        if (count < 0) return errno == EAGAIN || errno == EINTR ? 0 : -1;
+        if (count < 0 && (errno == EAGAIN || errno == EINTR)) return 0;
         link->from[side].start = 0;
-        link->from[side].end = count;
-        if (count == 0) {
+        link->from[side].end = count < 0 ? 0 : count;
+        if (count <= 0) {
             link->stage = ENDING;
             link->deadline_ms = now_ms() + LINK_PATIENCE_MS;
         }
     }
     if (link->from[side].start < link->from[side].end) {
-        count = write(link->fd[!side], link->from[side].bytes + link->from[side].start, link->from[side].end - link->from[side].start);
-        if (count < 0) return errno == EAGAIN || errno == EINTR ? 0 : -1;
-        link->from[side].start += count;
+        count = write(link->fd[other], link->from[side].bytes + link->from[side].start, link->from[side].end - link->from[side].start);
+        if (count < 0 && (errno == EAGAIN || errno == EINTR)) return 0;
+        if (count < 0) {
+            link->deaf[other] = 1;
+            link->from[side].start = link->from[side].end = 0;
+            shutdown(link->fd[other], SHUT_WR);
+        } else {
+            link->from[side].start += count;
+        }
     }
     int drained = link->from[HOST].start == link->from[HOST].end && link->from[GUEST].start == link->from[GUEST].end;
-    return link->stage == ENDING && drained ? -1 : 0;
+    return (link->stage == ENDING && drained) || (link->deaf[HOST] && link->deaf[GUEST]) ? -1 : 0;
 }
 
 static int serve_link(const struct relay *relay, struct link *link, const struct pollfd *host, const struct pollfd *guest) {
     if (link->deadline_ms && now_ms() >= link->deadline_ms) return -1;
     if (!host->revents && !guest->revents) return 0;
-    if (link->stage == JOINED && !link->host_gone && link->from[HOST].start < link->from[HOST].end
+    if (link->stage == JOINED && !link->host_gone && (link->deaf[GUEST] || link->from[HOST].start < link->from[HOST].end)
         && host->revents & (POLLRDHUP | POLLHUP | POLLERR)) {
         link->host_gone = 1;
         link->deadline_ms = now_ms() + LINK_PATIENCE_MS;
@@ -1003,7 +1012,7 @@ static struct pollfd interest(const struct link *link, enum side side) {
     if (link->stage == ASKED) entry.events = side == HOST ? POLLIN : 0;
     else if (link->stage == DIALLED) entry.events = side == GUEST ? POLLOUT : 0;
     else {
-        if (link->stage == JOINED && link->from[side].start == link->from[side].end) entry.events |= POLLIN;
+        if (link->stage == JOINED && link->from[side].start == link->from[side].end && !link->deaf[!side]) entry.events |= POLLIN;
         else if (link->stage == JOINED && side == HOST && !link->host_gone) entry.events |= POLLRDHUP;
         if (link->from[!side].start < link->from[!side].end) entry.events |= POLLOUT;
     }

@@ -171,6 +171,49 @@ test('the end of one side ends the other, when it has what was sent before', asy
   assert.equal(await textOf(host), '');
 });
 
+/** Nothing moves any more: all buffers on the way are full. */
+async function untilStill(relay: Relay): Promise<void> {
+  const pid = relay.process.pid as number;
+  let before = '';
+  while (before !== (before = switchesOf(pid))) await new Promise((resolve) => setTimeout(resolve, 100));
+}
+
+/** What two sockets and the relay hold between them, and no one of them alone: whoever writes it is not held back. */
+const HELD_ON_THE_WAY = 350 * 1024;
+
+test('what the guest sent before it stopped reading still reaches the host', async (context) => {
+  const relay = await startRelay(context);
+  const accepted = new Promise<Socket>((resolve) => void relay.serve(`${relay.path}_901`, resolve));
+  const guest = await relay.dial(`${relay.guest}_905`);
+  const host = await accepted;
+  await new Promise((resolve) => host.write(Buffer.alloc(HELD_ON_THE_WAY), resolve));
+  const words = randomBytes(HELD_ON_THE_WAY);
+  await new Promise((resolve) => guest.write(words, resolve));
+  await untilStill(relay);
+  guest.destroy();
+  await untilStill(relay);
+  const received: Buffer[] = [];
+  // Its end is a reset, since the guest left unread what the host wrote.
+  host.on('data', (chunk: Buffer) => received.push(chunk));
+  await new Promise((resolve) => host.once('close', resolve));
+  assert.ok(Buffer.concat(received).equals(words), `${Buffer.concat(received).byteLength} bytes`);
+});
+
+test('what the host answered before it hung up still reaches a guest whose request it left unread', async (context) => {
+  const relay = await startRelay(context);
+  const answer = 'a'.repeat(HELD_ON_THE_WAY);
+  const accepted = new Promise<Socket>((resolve) => void relay.serve(`${relay.path}_901`, resolve));
+  const guest = await relay.dial(`${relay.guest}_905`);
+  const host = await accepted;
+  await new Promise((resolve) => guest.write(Buffer.alloc(HELD_ON_THE_WAY), resolve));
+  await new Promise((resolve) => host.write(answer, resolve));
+  await untilStill(relay);
+  host.destroy();
+  await untilStill(relay);
+  const text = await textOf(guest);
+  assert.ok(text === answer, `${text.length} bytes`);
+});
+
 test('with 128 connections of the guest the newest is refused, and the host still reaches the guest', async (context) => {
   const relay = await startRelay(context);
   const accepted: Socket[] = [];
