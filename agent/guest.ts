@@ -7,6 +7,7 @@ import type { Health } from '../src/wire/protocol.ts';
 import { serveControl, type AgentStatus } from './control.ts';
 import { toFault, Fault } from './fault.ts';
 import { serveHostCalls } from './host-calls.ts';
+import { HeldPoll } from './held-poll.ts';
 import { HostClient, type HostRequest, type HostResponse } from './host-client.ts';
 import { log } from './log.ts';
 import { titleOf } from './outcome.ts';
@@ -14,7 +15,7 @@ import { Places } from './places.ts';
 import { notifyManager } from './service-manager.ts';
 import type { StartProgram } from './program.ts';
 import { Session } from './session.ts';
-import { SessionCheck } from './session-check.ts';
+import { SessionCheck, type Standing } from './session-check.ts';
 import { Sync, type SyncResult } from './sync.ts';
 import { findBootToken } from './system-credential.ts';
 import type { Transport } from './transport.ts';
@@ -25,7 +26,9 @@ const BACKOFF_MIN_MS = 100;
 const BACKOFF_MAX_MS = 10_000;
 const ALTERATION_SETTLE_MS = 50;
 const ASK_AGAIN_MS = 1000;
-const CHECK_TIMEOUT_MS = 5000;
+/** Longer than the host takes for any answer that it has no reason to hold. */
+const SILENCE_MAX_MS = 60_000;
+const CHECK_SILENCE_MAX_MS = 5000;
 /** No session yet, too many requests, a fault of the host's. */
 const ASK_AGAIN_STATUSES = [401, 429, 500];
 
@@ -45,7 +48,7 @@ export class Guest {
   readonly #places: Places;
   readonly #session = new Session(findBootToken());
   readonly #sync: Sync;
-  readonly #pollClient: HostClient;
+  readonly #poll: HeldPoll;
   readonly #requestClient: HostClient;
   readonly #startedMs = os.now();
   #problem: Fault | undefined;
@@ -66,8 +69,8 @@ export class Guest {
     this.#places = new Places(secretsPath, credstorePath);
     this.#sync = new Sync(this.#places, this.#session);
     if (!holdUserdata) this.#mayRunUserdata.open();
-    this.#pollClient = new HostClient(transport.dialHost);
-    this.#requestClient = new HostClient(transport.dialHost);
+    this.#poll = new HeldPoll(this.#sync, transport.dialHost);
+    this.#requestClient = new HostClient(transport.dialHost, SILENCE_MAX_MS);
   }
 
   /** One sync without a running agent: a session of its own, which ends with the process. */
@@ -86,15 +89,20 @@ export class Guest {
     });
     await this.#untilListening();
     this.#session.onTaken = () => this.#sessionTaken();
-    const check = new SessionCheck(() => this.#isRefused(), () => this.#sessionRefused());
+    const check = new SessionCheck({
+      ask: () => this.#standing(),
+      onRefused: () => this.#sessionRefused(),
+      pollSilentMs: () => this.#poll.client.silentMs,
+      onLost: () => this.#poll.giveUp(),
+    });
     this.#session.onRefused = () => void check.begin();
     this.#places.onOpened = ({ directory }) => this.#watch(directory.path);
     for (const { directory } of this.#places.opened) this.#watch(directory.path);
     let first = true;
     for (;;) {
       try {
-        if (!this.#session.established) await this.#session.establish(this.#pollClient);
-        await this.#sync.poll(this.#pollClient);
+        if (!this.#session.established) await this.#session.establish(this.#poll.client);
+        if (!await this.#poll.answered()) continue;
         this.#succeeded();
         if (first && this.#sync.generation !== undefined) {
           first = false;
@@ -159,23 +167,18 @@ export class Guest {
   /** A host that is back has offered a session: whatever was under way to the one before is in vain. */
   #sessionTaken(): void {
     this.#backoffMs = BACKOFF_MIN_MS;
-    this.#pollClient.close();
+    this.#poll.client.close();
     this.#wake();
   }
 
-  async #isRefused(): Promise<boolean> {
-    const client = new HostClient(this.#transport.dialHost);
-    // Its answer may be lost as well.
-    const timer = os.setTimeout(() => client.close(), CHECK_TIMEOUT_MS);
-    return this.#sync.isRefused(client).finally(() => {
-      os.clearTimeout(timer);
-      client.close();
-    });
+  #standing(): Promise<Standing> {
+    const client = new HostClient(this.#transport.dialHost, CHECK_SILENCE_MAX_MS);
+    return this.#sync.standing(client).finally(() => client.close());
   }
 
   #sessionRefused(): void {
     this.#session.forget();
-    this.#pollClient.close();
+    this.#poll.client.close();
     this.#wake();
   }
 

@@ -1,4 +1,6 @@
-// Requests to the host's secrets server over one kept-alive connection, one after the other.
+// Requests to the host's secrets server over one kept-alive connection, one after the other. A VSOCK device may lose
+// what one side sends and tell neither, so an answer of which nothing comes for long is not waited for any longer.
+import * as os from 'os';
 import * as sys from 'sys';
 import { encodeHead, MessageReader, statusOf, type Head } from '../src/wire/http.ts';
 import { USERDATA_MAX_BYTES } from '../src/wire/protocol.ts';
@@ -26,6 +28,9 @@ export interface HostResponse {
   readonly body: Uint8Array;
 }
 
+/** The code of the fault when nothing came for too long. */
+export const SILENT = 'silent';
+
 interface Pending {
   readonly request: HostRequest;
   readonly resolve: (response: HostResponse) => void;
@@ -34,23 +39,44 @@ interface Pending {
 
 export class HostClient {
   readonly #dial: () => number;
+  readonly #silenceMaxMs: number;
   #connection: Connection | undefined;
   #pending: Pending | undefined;
   #last: Promise<unknown> = Promise.resolve();
+  /** When the host was last heard of, or something asked of it. */
+  #heardMs = 0;
 
-  constructor(dial: () => number) {
+  /** `silenceMaxMs`: how long nothing of an answer may come. */
+  constructor(dial: () => number, silenceMaxMs: number) {
     this.#dial = dial;
+    this.#silenceMaxMs = silenceMaxMs;
   }
 
   /** The host's answer. Rejects with a `Fault` when the connection fails; the next request dials again. */
   request(request: HostRequest): Promise<HostResponse> {
-    const response = this.#last.then(() => this.#send(request));
+    const response = this.#last.then(() => this.#inTime(request));
     this.#last = response.catch(() => undefined);
     return response;
   }
 
+  /** How long nothing has come of the answer that is waited for; 0 while there is none. */
+  get silentMs(): number {
+    return this.#pending === undefined ? 0 : os.now() - this.#heardMs;
+  }
+
   close(): void {
     this.#connection?.close();
+  }
+
+  #inTime(request: HostRequest): Promise<HostResponse> {
+    this.#heardMs = os.now();
+    const look = (): void => {
+      const leftMs = this.#silenceMaxMs - this.silentMs;
+      if (leftMs <= 0) return this.#connection?.close(new Fault(SILENT, `the host was silent for ${this.#silenceMaxMs / 1000} s`));
+      timer = os.setTimeout(look, leftMs);
+    };
+    let timer = os.setTimeout(look, this.#silenceMaxMs);
+    return this.#send(request).finally(() => os.clearTimeout(timer));
   }
 
   #send(request: HostRequest): Promise<HostResponse> {
@@ -101,7 +127,10 @@ export class HostClient {
       },
     }, sys.latin1);
     const connection: Connection = new Connection(this.#dial(), true, {
-      onData: (chunk) => reader.push(chunk),
+      onData: (chunk) => {
+        this.#heardMs = os.now();
+        reader.push(chunk);
+      },
       onClose: (fault) => {
         if (this.#connection === connection) this.#connection = undefined;
         const pending = this.#pending;

@@ -10,6 +10,7 @@ import type { Changes } from './place-writer.ts';
 import type { Places } from './places.ts';
 import { merged, NO_CHANGES, SecretsWriter } from './secrets-writer.ts';
 import type { Session } from './session.ts';
+import type { Standing } from './session-check.ts';
 import { jsonBytes } from './text.ts';
 
 export interface SyncResult extends Changes {
@@ -41,14 +42,18 @@ export class Sync {
   async poll(host: HostClient): Promise<Changes> {
     const held = this.#generation;
     let taken = false;
+    let refused = false;
     const mayWrite = (): boolean => {
       taken = held === this.#generation && this.#turn.tryTake();
+      refused = !taken;
       return taken;
     };
     try {
       return await this.#fetch(host, '/v1/secrets?wait', held, mayWrite);
     } finally {
-      if (taken) this.#turn.release();
+      // Whoever writes may wait for the host: until then the next answer would be dropped as well.
+      if (refused) await this.#turn.take();
+      if (taken || refused) this.#turn.release();
     }
   }
 
@@ -88,13 +93,14 @@ export class Sync {
   }
 
   /**
-   * Whether the host says that it does not know the session. Waits for no turn: whoever has it may wait for the
-   * rest of an answer that never comes.
+   * What the host says to the session and the generation that is held. Waits for no turn: whoever has it may wait
+   * for the rest of an answer that never comes.
    */
-  async isRefused(host: HostClient): Promise<boolean> {
-    const headers = { ...this.#session.authorization(), ...(this.#generation === undefined ? {} : { 'If-None-Match': this.#generation }) };
+  async standing(host: HostClient): Promise<Standing> {
+    const headers = { ...this.#session.authorization(), ...ifNotHeld(this.#generation) };
     const { status } = await host.request({ method: 'GET', target: '/v1/secrets', headers, onHead: () => () => undefined });
-    return status === 401;
+    if (status === 401) return 'refused';
+    return status === 200 || status === 226 ? 'behind' : 'current';
   }
 
   async #restored(host: HostClient): Promise<Changes> {
@@ -137,7 +143,7 @@ export class Sync {
         }
       };
     };
-    const headers = held === undefined ? {} : { 'If-None-Match': held, 'A-IM': DELTA_FORMAT };
+    const headers = ifNotHeld(held);
     let status: number;
     let head: Head;
     try {
@@ -177,6 +183,10 @@ export class Sync {
     return new SecretsWriter(this.#places, 'delta');
   }
 }
+
+/** Headers that ask for what is not held yet. */
+const ifNotHeld = (generation: string | undefined): Record<string, string> =>
+  (generation === undefined ? {} : { 'If-None-Match': generation, 'A-IM': DELTA_FORMAT });
 
 /** Whose turn it is to write. */
 class Turn {

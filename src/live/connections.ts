@@ -101,7 +101,9 @@ export class Connections {
     }
   }
 
+  /** Not the agent has left then: it comes back, or was not told. */
   closeAll(): void {
+    this.#wasUsed = false;
     for (const { socket } of this.#open.values()) socket.destroy();
   }
 

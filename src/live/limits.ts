@@ -20,6 +20,9 @@ export interface LiveLimits {
   /** A response must be taken within this time and at this speed. */
   readonly responseMs: number;
   readonly responseBytesPerSecond: number;
+  /** How long an agent may say nothing after the answer to its poll before it is dialled; twice as long each time, and at most so long. */
+  readonly silenceMs: number;
+  readonly silenceMaxMs: number;
   /**
    * How long a call waits for a session where there is none: an agent that lost its host comes back within
    * seconds.
@@ -55,6 +58,8 @@ export const LIVE_LIMITS: LiveLimits = {
   idleMs: 75_000,
   responseMs: 60_000,
   responseBytesPerSecond: 16 * 1024,
+  silenceMs: 5_000,
+  silenceMaxMs: 20_000,
   sessionMs: 5_000,
   handshakeMs: 10_000,
   unprovenCallsMax: 4,

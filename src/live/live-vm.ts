@@ -19,6 +19,7 @@ import { SecretsRoute } from './secrets-route.ts';
 import { notReady, SessionKeeper, wasReset, type ProvenConnection } from './session-keeper.ts';
 import { PushTimer } from './push-timer.ts';
 import { listenPrivately } from './socket-listener.ts';
+import { Silence } from './silence.ts';
 import { StatusListeners } from './status-listeners.ts';
 import { TokenBucket } from './token-bucket.ts';
 import { until } from './until.ts';
@@ -52,6 +53,7 @@ class LiveVmServer implements LiveVm {
   readonly #userdata: UserdataRoute;
   readonly #report: ReportRoute;
   readonly #logRate: TokenBucket;
+  readonly #silence: Silence;
   readonly #deliveries = new Deliveries();
   readonly #listeners = new StatusListeners();
   readonly #calls: Calls;
@@ -77,6 +79,8 @@ class LiveVmServer implements LiveVm {
     this.#report = new ReportRoute({ limits, monotonicMs, onReport: (report) => this.#reported(report), onRefused: refused });
     this.#calls = new Calls(options.hostname, limits, (signal) => this.#prove(signal));
     this.#logRate = new TokenBucket(limits.logLines, monotonicMs);
+    // Dialled, the agent looks whether what it waits for still comes.
+    this.#silence = new Silence(limits, () => (this.#isAgentThere() ? void this.#session.offer() : this.#silence.end()));
     this.#userdata = new UserdataRoute(options, limits, refused);
     this.#secrets = new SecretsRoute({
       archives, limits, monotonicMs, view: () => this.#view,
@@ -152,16 +156,19 @@ class LiveVmServer implements LiveVm {
   }
 
   async #prove(signal: AbortSignal): Promise<ProvenConnection> {
-    const { limits } = this.#dependencies;
-    // An agent that has gone, as in a shutdown, is not dialled: see guestReset, which may come too late for that.
-    const isThere = (): boolean => this.#session.key !== undefined && !this.#guest.connections.hasAgentLeft;
-    if (!isThere()) {
-      await withDeadline(limits.sessionMs, notReady, [signal], (inTime) => this.#until(isThere, inTime));
+    if (!this.#isAgentThere()) {
+      await withDeadline(this.#dependencies.limits.sessionMs, notReady, [signal], (inTime) => this.#until(() => this.#isAgentThere(), inTime));
     }
     return this.#session.prove(signal);
   }
 
+  /** An agent that has gone, as in a shutdown, is not dialled: see guestReset, which may come too late for that. */
+  #isAgentThere(): boolean {
+    return this.#session.key !== undefined && !this.#guest.connections.hasAgentLeft;
+  }
+
   guestReset(): void {
+    this.#silence.end();
     this.#session.guestReset();
     this.#secrets.abandonPoll();
     this.#guest.connections.keepOpen();
@@ -174,6 +181,7 @@ class LiveVmServer implements LiveVm {
     if (this.#closed) return;
     this.#closed = true;
     this.#stopListening();
+    this.#silence.end();
     this.#session.close();
     this.#calls.end();
     const closed = new Promise<void>((resolve) => this.#guest.server.close(() => resolve()));
@@ -214,12 +222,14 @@ class LiveVmServer implements LiveVm {
 
   #poll(request: IncomingMessage, response: ServerResponse): void {
     const wasHeld = this.#secrets.isPollHeld;
+    this.#silence.end();
     this.#dialFault = undefined; // The agent is there, and has its session.
     this.#secrets.serve('poll', request, response);
     if (!wasHeld && this.#secrets.isPollHeld) this.#changed();
   }
 
   #reported(report: Report): void {
+    this.#silence.end();
     if (!this.#deliveries.report(report, this.#view)) this.#refused('not_granted');
     const [first] = report.errors;
     if (first !== undefined) this.#log('warn', 'the guest reports a failed sync', { ...first });
@@ -266,6 +276,7 @@ class LiveVmServer implements LiveVm {
 
   #pollEnded(): void {
     this.#lastPollEndMs = performance.now();
+    if (!this.#closed && !this.#secrets.hasPoll) this.#silence.begin();
     this.#changed();
   }
 

@@ -63,6 +63,11 @@ export class SecretsRoute {
     return this.#waiting !== undefined;
   }
 
+  /** Whether there is one that waits, or is being answered. */
+  get hasPoll(): boolean {
+    return this.#current.poll !== undefined;
+  }
+
   serve(kind: Kind, request: IncomingMessage, response: ServerResponse): void {
     this.#takePlace(kind, response);
     const held = this.#heldOf(request.headers['if-none-match']);
