@@ -7,10 +7,24 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 /* How long a peer may be silent. */
 enum { PATIENCE_MS = 4000 };
+
+/* ---- time ---- */
+
+/* When an attack is to be over, in milliseconds of CLOCK_MONOTONIC. */
+__attribute__((unused)) static long deadline;
+
+__attribute__((unused)) static long now_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+__attribute__((unused)) static int is_over(void) { return now_ms() >= deadline; }
 
 /* ---- words ---- */
 

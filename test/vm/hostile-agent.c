@@ -12,7 +12,6 @@
  *       endless-head | huge-answer | escapes | no-health
  */
 #define _GNU_SOURCE
-#include <time.h>
 #include "channel.h"
 #include "sha256.h"
 
@@ -21,15 +20,6 @@ enum { STARTED = 16, STDOUT = 17, EXIT = 19, FAILED = 20 };
 
 static const char NONCE[] = "0000000000000000000000000000000000000000000000000000000000000000";
 static char session[HEX + 1];
-static long deadline;
-
-static long now_ms(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-static int is_over(void) { return now_ms() >= deadline; }
 
 static int open_host(void) {
     struct timeval patience = { .tv_sec = 1 };

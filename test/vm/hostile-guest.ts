@@ -4,15 +4,17 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { after, test } from 'node:test';
 import { LIVE_LIMITS } from '../../src/live/limits.ts';
 import { VsockDevice } from '../live/vsock-device.ts';
 import { WireAgent } from '../live/wire-agent.ts';
 import { compileForGuest, outputWithoutAgent, runWithoutAgent } from './guest-programs.ts';
+import { MISSING_COMPILER } from './parts.ts';
 import { eventually } from './patience.ts';
 import { formsOf } from './search.ts';
-import type { Slicer } from './slicer.ts';
+import { oneGroup, withSlicer, type Fixture, type Slicer } from './slicer.ts';
 
-export const CANARY = 'canary-1f6c2b-of-the-hostile-vm';
+const CANARY = 'canary-1f6c2b-of-the-hostile-vm';
 const VM = 'vm-1';
 const NEIGHBOUR = 'neighbour';
 const PROGRAM = '/tmp/hostile';
@@ -36,6 +38,28 @@ export interface Cost {
   readonly seconds: number;
   /** Changes that the neighbour got meanwhile. */
   readonly changes: number;
+}
+
+/** A file's VMs: the hostile one, which its first test launches, beside a neighbour. */
+export function withHostileGuest(): { fixture: Fixture; skip: string | false; guest: () => HostileGuest } {
+  let started: HostileGuest | undefined;
+  // Before the daemon's end, which the fixture brings about.
+  after(async () => started?.close());
+  const fixture = withSlicer(oneGroup(), {
+    skip: MISSING_COMPILER,
+    prepare: async (slicer) => {
+      slicer.put('canary', CANARY);
+      slicer.put('shared', 'before');
+    },
+  });
+  test('a hostile guest is launched beside a neighbour', { skip: fixture.skip }, async () => {
+    started = await HostileGuest.start(fixture.slicer);
+  });
+  const guest = (): HostileGuest => {
+    assert.ok(started, 'the VM was not launched');
+    return started;
+  };
+  return { fixture, skip: fixture.skip, guest };
 }
 
 export class HostileGuest {

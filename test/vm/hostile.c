@@ -19,21 +19,13 @@
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
-#include <time.h>
+#include <sys/wait.h>
 #include "channel.h"
+#include "odd-requests.h"
 
 enum { HOST_PORT = 901, OPEN_MAX = 4000, CHUNK = 64 * 1024 };
-
-static long deadline;
-
-static long now_ms(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-static int is_over(void) { return now_ms() >= deadline; }
 
 /* A connection that is on its way: -1 where there can be none now. */
 static int begin_dial(unsigned int port) {
@@ -163,59 +155,75 @@ static int leave(int fd, size_t number) {
 
 /* ---- floods: as many bytes or requests as go ---- */
 
-static void flood_bytes(const char *name, const char *begin, long total) {
+/* From so many processes at once: one alone mostly waits for the host. */
+enum { FLOODERS = 8 };
+
+struct flood { long done, answered, connections; };
+
+/* One process's share of the bytes or requests. */
+typedef struct flood (*share)(const char *text, long total);
+
+static struct flood send_bytes(const char *begin, long total) {
     static char chunk[CHUNK];
+    struct flood flood = { 0 };
     memset(chunk, 'a', sizeof chunk);
-    long sent = 0, connections = 0;
-    while (sent < total && !is_over()) {
+    while (flood.done < total && !is_over()) {
         int fd = open_one();
         if (fd < 0) break;
-        connections++;
+        flood.connections++;
         send(fd, begin, strlen(begin), MSG_NOSIGNAL);
-        for (ssize_t count; sent < total && !is_over() && (count = send(fd, chunk, sizeof chunk, MSG_NOSIGNAL)) > 0;) sent += count;
+        for (ssize_t count; flood.done < total && !is_over() && (count = send(fd, chunk, sizeof chunk, MSG_NOSIGNAL)) > 0;) flood.done += count;
         close(fd);
     }
-    printf("%s: bytes %ld, connections %ld\n", name, sent, connections);
+    return flood;
 }
 
-static void flood_requests(const char *name, const char *line, int has_key, long total) {
-    long asked = 0, answered = 0, connections = 0;
+static struct flood send_requests(const char *line, int has_key, long total) {
+    struct flood flood = { .connections = 1 };
     int fd = -1;
     char text[1024];
-    unsigned long key = 1;
-    while (asked < total && !is_over()) {
+    unsigned long key = getpid();
+    while (flood.done < total && !is_over()) {
         if (fd < 0 && (fd = open_one()) < 0) break;
         key = key * 6364136223846793005u + 1442695040888963407u;
         if (has_key) snprintf(text, sizeof text, "Bearer %016lx%016lx%016lx%016lx", key, ~key, key * 3, key * 7);
         request_on(fd, line, has_key ? text : NULL, "");
-        asked++;
+        flood.done++;
         ssize_t count = recv(fd, text, sizeof text, 0);
-        answered += count > 0;
+        flood.answered += count > 0;
         if (count > 0) continue;
         close(fd);
         fd = -1;
-        connections++;
+        flood.connections++;
     }
-    printf("%s: asked %ld, answered %ld, connections %ld\n", name, asked, answered, connections + 1);
+    return flood;
+}
+
+static struct flood send_keys(const char *line, long total) { return send_requests(line, 1, total); }
+
+static struct flood send_hellos(const char *line, long total) { return send_requests(line, 0, total); }
+
+static struct flood flood(share work, const char *text, long total) {
+    struct flood *shares = mmap(NULL, FLOODERS * sizeof *shares, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0), sum = { 0 };
+    if (shares == MAP_FAILED) die("share memory");
+    for (int i = 0; i < FLOODERS; i++)
+        if (fork() == 0) shares[i] = work(text, total / FLOODERS + (i < total % FLOODERS)), _exit(0);
+    while (wait(NULL) > 0);
+    for (int i = 0; i < FLOODERS; i++) sum.done += shares[i].done, sum.answered += shares[i].answered, sum.connections += shares[i].connections;
+    return sum;
+}
+
+static void flood_bytes(const char *name, const char *begin, long total) {
+    struct flood all = flood(send_bytes, begin, total);
+    printf("%s: bytes %ld, connections %ld\n", name, all.done, all.connections);
+}
+
+static void flood_requests(const char *name, const char *line, share work, long total) {
+    struct flood all = flood(work, line, total);
+    printf("%s: asked %ld, answered %ld, connections %ld\n", name, all.done, all.answered, all.connections);
 }
 
 /* ---- forms: what a strict reader refuses, and who one could pass for ---- */
-
-static const char *const FORMS[] = {
-    "GET /v1/%73ecrets HTTP/1.1\r\n\r\n", "GET /v1/%2e%2e/v1/secrets HTTP/1.1\r\n\r\n", "GET //v1/secrets HTTP/1.1\r\n\r\n", "GET /v1//secrets HTTP/1.1\r\n\r\n",
-    "GET /v1/secrets/ HTTP/1.1\r\n\r\n", "GET /../.secrets/canary HTTP/1.1\r\n\r\n", "GET http://vm-2/v1/secrets HTTP/1.1\r\nhost: vm-2\r\n\r\n", "GET * HTTP/1.1\r\n\r\n",
-    "OPTIONS * HTTP/1.1\r\n\r\n", "CONNECT vm-2:901 HTTP/1.1\r\nhost: vm-2\r\n\r\n", "GET /v1/secrets HTTP/1.0\r\n\r\n", "GET /v1/secrets\r\n\r\n", "GET /v1/secrets HTTP/2.0\r\n\r\n",
-    "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "get /v1/secrets http/1.1\r\n\r\n", "GET /v1/secrets?wait&vm=vm-2 HTTP/1.1\r\n\r\n", "GET /v1/secrets#vm-2 HTTP/1.1\r\n\r\n",
-    "GET /v1/secrets HTTP/1.1\r\nx-forwarded-for: vm-2\r\nforwarded: for=vm-2\r\nx-real-ip: 127.0.0.1\r\nhost: vm-2\r\n\r\n",
-    "GET /v1/secrets HTTP/1.1\r\nx-slicer-vm: vm-2\r\nx-vm: vm-2\r\ncid: 3\r\n\r\n", "GET /v1/secrets HTTP/1.1\r\nauthorization: Bearer\r\n\r\n", "GET /v1/secrets HTTP/1.1\r\nauthorization: Basic cm9vdDpyb290\r\n\r\n",
-    "GET /v1/secrets HTTP/1.1\r\nauthorization: Bearer undefined\r\n\r\n", "GET /v1/secrets HTTP/1.1\r\nauthorization: Bearer a\r\nauthorization: Bearer b\r\n\r\n",
-    "POST /v1/report HTTP/1.1\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello", "POST /v1/report HTTP/1.1\r\ncontent-length: 5, 5\r\n\r\nhello", "POST /v1/report HTTP/1.1\r\ncontent-length: -1\r\n\r\n",
-    "POST /v1/report HTTP/1.1\r\ncontent-length: 99999999999999999999\r\n\r\n", "POST /v1/report HTTP/1.1\r\ncontent-length: 0x10\r\n\r\n", "POST /v1/report HTTP/1.1\r\ncontent-length: 4\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
-    "POST /v1/report HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n5;x=y\r\nhello\r\n0\r\nauthorization: Bearer a\r\n\r\n", "POST /v1/report HTTP/1.1\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
-    "POST /v1/report HTTP/1.1\r\ntransfer-encoding:\tchunked\r\n\r\n0\r\n\r\n", "POST /v1/report HTTP/1.1\r\ntransfer-encoding : chunked\r\n\r\n0\r\n\r\n", "POST /v1/hello HTTP/1.1\r\nexpect: 100-continue\r\ncontent-length: 9\r\n\r\n",
-    "GET /v1/secrets HTTP/1.1\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n", "GET /v1/secrets HTTP/1.1\r\n folded: x\r\n\r\n", "GET /v1/secrets HTTP/1.1\nhost: x\n\n", "\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03", "\r\n\r\n\r\n\r\nGET / HTTP/1.1\r\n\r\n",
-    "GET /v1/secrets HTTP/1.1\r\na b: c\r\n\r\n", "GET /v1/secrets HTTP/1.1\r\n: c\r\n\r\n", "DELETE /v1/secrets HTTP/1.1\r\n\r\n", "TRACE /v1/secrets HTTP/1.1\r\nx: y\r\n\r\n", "GET /secrets HTTP/1.1\r\n\r\n", "GET /openapi.json HTTP/1.1\r\n\r\n",
-};
 
 static void try_forms(void) {
     char attempt[32], nul[] = "GET /v1/sec\0rets HTTP/1.1\r\n\r\n";
@@ -279,8 +287,8 @@ int main(int argc, char **argv) {
     else if (strcmp(name, "pipeline") == 0) crowd_run(name, count, pipeline, 1);
     else if (strcmp(name, "half-close") == 0) crowd_run(name, count, half_close, 1);
     else if (strcmp(name, "churn") == 0) crowd_run(name, count, leave, 0);
-    else if (strcmp(name, "keys") == 0) flood_requests(name, "GET /v1/secrets", 1, count);
-    else if (strcmp(name, "hellos") == 0) flood_requests(name, "POST /v1/hello", 0, count);
+    else if (strcmp(name, "keys") == 0) flood_requests(name, "GET /v1/secrets", send_keys, count);
+    else if (strcmp(name, "hellos") == 0) flood_requests(name, "POST /v1/hello", send_hellos, count);
     else if (strcmp(name, "requests") == 0) try_forms();
     else if (strcmp(name, "ports") == 0 && argc > 4) deadline = now_ms() + atol(argv[4]), try_ports(count, ms);
     else if (strcmp(name, "console") == 0) flood_console(count);

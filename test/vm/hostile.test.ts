@@ -2,36 +2,13 @@
 // whole is in test/long. What each attack does is in hostile.c and hostile-agent.c.
 import assert from 'node:assert/strict';
 import { readFileSync, statSync } from 'node:fs';
-import { after, test } from 'node:test';
-import { CANARY, costText, HostileGuest, lyingAgents } from './hostile-guest.ts';
-import { MISSING_COMPILER } from './parts.ts';
-import { oneGroup, withSlicer } from './slicer.ts';
+import { test } from 'node:test';
+import { costText, lyingAgents, withHostileGuest } from './hostile-guest.ts';
 
 const ORDINARY_USER = 1000;
 const ROOT = 0;
 
-let started: HostileGuest | undefined;
-// Before the daemon's end, which the fixture below brings about.
-after(async () => started?.close());
-
-const fixture = withSlicer(oneGroup(), {
-  skip: MISSING_COMPILER,
-  prepare: async (slicer) => {
-    slicer.put('canary', CANARY);
-    slicer.put('shared', 'before');
-  },
-});
-const { skip } = fixture;
-
-/** The VM that the first test starts. */
-function guest(): HostileGuest {
-  assert.ok(started);
-  return started;
-}
-
-test('a hostile guest is launched beside a neighbour', { skip }, async () => {
-  started = await HostileGuest.start(fixture.slicer);
-});
+const { fixture, skip, guest } = withHostileGuest();
 
 for (const words of [
   ['connections', '500', '500'], ['heads', '500000', '500'], ['bodies', '500000', '500'], ['slow-write', '50', '500'], ['slow-read', '50', '500'], ['pipeline', '40', '300'], ['keys', '60', '500'],
