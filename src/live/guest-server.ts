@@ -45,8 +45,14 @@ export function guestServer({ limits, monotonicMs, key, hello, refused, serve }:
     insecureHTTPParser: false,
   });
 
+  // A connection that is refused gets no parser, which costs as much as all the rest of it.
+  const [readRequests] = server.listeners('connection') as [(this: Server, socket: Socket) => void];
+  server.removeAllListeners('connection');
   server.on('connection', (socket) => {
-    if (connectionRate.take() === 0) return connections.add(socket);
+    if (connectionRate.take() === 0) {
+      readRequests.call(server, socket);
+      return connections.add(socket);
+    }
     refused('too_many_connections');
     socket.destroy();
   });
