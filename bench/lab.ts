@@ -13,7 +13,7 @@ const SLICER = join(ROOT, 'bin/slicer');
 const INITTAB = '::sysinit:/etc/init.d/boot\n::once:/etc/init.d/late\n::once:/bench/run\n';
 const CPIO_BLOCK = 512;
 const START_MS = 10_000;
-const RESULTS_MS = 300_000;
+const RESULTS_MS = 600_000;
 
 export class Lab {
   readonly directory = mkdtempSync(join(tmpdir(), 'slicer-bench-'));
