@@ -25,6 +25,8 @@ const ATTACKS: readonly (readonly string[])[] = [
 /** What the guest itself takes of the processors, which under emulation is one of them, whatever it does. */
 const BUSY = ['sh', '-c', `i=0; end=$(($(date +%s) + ${TURN_MS / 1000})); while [ $(date +%s) -lt $end ]; do i=$((i+1)); done`];
 
+const IDLE = ['sleep', String(TURN_MS / 1000)];
+
 export async function hostileFigures(): Promise<Figure[]> {
   const lab = new Lab();
   const directory = mkdtempSync(join(tmpdir(), 'slicer-bench-'));
@@ -41,6 +43,7 @@ export async function hostileFigures(): Promise<Figure[]> {
     await neighbour.sync();
     const during = (words: readonly string[]): Promise<number[]> => changesDuring(lab, neighbour, ['vm', 'exec', vm, '--uid=1000', '--', ...words]);
     const figures: Figure[] = [];
+    const idle: number[] = await during(IDLE);
     for (const [name = '', count = ''] of ATTACKS) {
       const reference: number[] = [];
       const measured: number[] = [];
@@ -51,6 +54,8 @@ export async function hostileFigures(): Promise<Figure[]> {
       const summaries = { measured: summarise(measured), reference: summarise(reference) };
       figures.push({ name: `another VM's change while a guest attacks: ${name}, against one that is as busy`, unit: 'ms', limit: 2, by: 'p50', ...summaries });
     }
+    idle.push(...await during(IDLE));
+    figures.push({ name: 'another VM\'s change while nothing else happens, before and after', unit: 'ms', by: 'p50', measured: summarise(idle) });
     neighbour.close();
     return figures;
   } finally {

@@ -17,6 +17,7 @@ import { writeDocs } from './load-docs.ts';
 import { machineClass } from './machine-class.ts';
 import { pushFigures } from './push.ts';
 import { runOverheadFigure } from './run-overhead.ts';
+import { vsockLostFigure } from './vsock-lost.ts';
 
 const JSON_FILE = resolve(import.meta.dirname, '../build/bench.json');
 
@@ -51,6 +52,7 @@ async function guestArea(): Promise<Figure[]> {
   } finally {
     await lab.stop();
   }
+  figures.push(await vsockLostFigure());
   return figures;
 }
 
