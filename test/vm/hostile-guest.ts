@@ -38,6 +38,8 @@ export interface Cost {
   readonly seconds: number;
   /** Changes that the neighbour got meanwhile. */
   readonly changes: number;
+  /** What the daemon's log says of the VM, in lines. */
+  readonly logLines: number;
 }
 
 /** A file's VMs: the hostile one, which its first test launches, beside a neighbour. */
@@ -137,7 +139,7 @@ export class HostileGuest {
       descriptors = Math.max(descriptors, readdirSync(`/proc/${pid}/fd`).length);
     };
     const timer = setInterval(look, SAMPLE_MS);
-    const [cpuBefore, began] = [cpuSecondsOf(pid), performance.now()];
+    const [cpuBefore, linesBefore, began] = [cpuSecondsOf(pid), this.#logLines(), performance.now()];
     let isOver = false;
     const attacking = work().finally(() => { isOver = true; });
     attacking.catch(() => undefined);
@@ -151,10 +153,14 @@ export class HostileGuest {
     look();
     const cost: Cost = {
       attack, said, peakMemoryBytes, descriptors, changes,
-      cpuSeconds: cpuSecondsOf(pid) - cpuBefore, seconds: (performance.now() - began) / 1000,
+      cpuSeconds: cpuSecondsOf(pid) - cpuBefore, seconds: (performance.now() - began) / 1000, logLines: this.#logLines() - linesBefore,
     };
     assertBounded(cost);
     return cost;
+  }
+
+  #logLines(): number {
+    return this.#slicer.daemonOutput.split('\n').filter((line) => line.includes(`"vm":"${VM}"`)).length;
   }
 
   /** Resolves when the neighbour has it: a change that never comes fails by the test's time limit. */
@@ -188,7 +194,9 @@ export const lyingAgents = {
   },
 } as const;
 
-function assertBounded({ attack, said, peakMemoryBytes, descriptors }: Cost): void {
+function assertBounded({ attack, said, peakMemoryBytes, descriptors, logLines, seconds }: Cost): void {
+  const { burst, perSecond } = LIVE_LIMITS.logLines;
+  assert.ok(logLines <= burst + Math.ceil(seconds * perSecond), `${attack}: ${logLines} lines in the daemon's log`);
   assert.ok(descriptors <= DESCRIPTORS_MAX, `${attack}: the daemon has ${descriptors} descriptors open`);
   assert.ok(peakMemoryBytes <= MEMORY_MAX_BYTES, `${attack}: the daemon has ${peakMemoryBytes} bytes of memory`);
   for (const form of formsOf(CANARY)) assert.ok(!said.includes(form), `${attack}: the attacker has the value`);
