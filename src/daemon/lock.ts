@@ -35,6 +35,8 @@ export async function takeLock(path: string): Promise<() => Promise<void>> {
   await writeFile(path, `${process.pid}\n`);
   holder.unref();
   return async () => {
+    // Nothing else may be left that this process runs for.
+    holder.ref();
     holder.stdin.end();
     await ended;
   };

@@ -277,7 +277,9 @@ for (const size of [REQUEST_MAX_BYTES - 1, REQUEST_MAX_BYTES, REQUEST_MAX_BYTES 
 }
 
 test('what answers a ping with something else is no Cloud Hypervisor', async (t) => {
-  const path = join(mkdtempSync(join(tmpdir(), 'slicer-ch-')), 'control.sock');
+  const directory = mkdtempSync(join(tmpdir(), 'slicer-ch-'));
+  t.after(() => rmSync(directory, { recursive: true }));
+  const path = join(directory, 'control.sock');
   const other = createHttp((_, response) => response.end('{"version":1}')).listen(path);
   t.after(() => other.close());
   await assert.rejects(pure.connect({ ...minimal.sockets, control: path }, forever), {

@@ -6,7 +6,7 @@ import { allTasks, planGeneration, taskText } from '../../generate/plan.ts';
 import { presentFiles } from '../../generate/state.ts';
 import { makePrivate } from '../../vm/private-directory.ts';
 import { keepProcessPrivate } from '../../vm/private-process.ts';
-import { chooseRuntimeDirectory, memoryDirectories } from '../../vm/runtime-directory.ts';
+import { chooseRuntimeDirectory, memoryDirectories, removeIfEmpty } from '../../vm/runtime-directory.ts';
 import type { Context } from '../context.ts';
 import { addVarsFlags } from '../vars-flags.ts';
 import { say, warn } from '../output.ts';
@@ -43,15 +43,18 @@ export function configure(command: Command, context: Context): void {
       const path = context.env['PATH'] ?? '';
       await keepProcessPrivate(path);
       const stop = stopOnSignals();
+      let scratch: string | undefined;
       try {
         await generate(plan.tasks, allTasks(inventory), {
           vars, path, directory: process.cwd(), showsStderr: showStderr, signal: stop.signal, nowMs: () => Date.now(),
-          scratchDirectory: () => findScratchDirectory(context.env),
+          scratchDirectory: async () => (scratch ??= await findScratchDirectory(context.env)),
           ask: context.stdin.isTTY ? (task, prompt) => askPrompt(task, prompt, context) : undefined,
           made: (task) => say(context, `${taskText(task)}: ${task.replaces ? 'made again' : 'made'} ${task.files.join(', ')}`),
         });
       } finally {
         stop.forget();
+        // Another's may be in it still, or in the one above.
+        if (scratch !== undefined) await removeIfEmpty(scratch);
       }
       for (const { task, dependency } of plan.stale) {
         warn(context, `${taskText(task)} was made from an earlier "${dependency}" and stays; make it again with: generate ${task.machine === SHARED ? '' : `${task.machine} `}--generator=${task.generator.name} --regenerate`);
