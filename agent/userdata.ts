@@ -53,7 +53,7 @@ async function run(script: Uint8Array, directory: SecretsDirectory, start: Start
  * Program and argument of the first line, as execve(2) reads it. The file can't run by itself where /run is
  * mounted noexec, as Debian and Ubuntu do.
  */
-function interpreterOf(script: Uint8Array): string[] {
+export function interpreterOf(script: Uint8Array): string[] {
   const [line = ''] = utf8Text(script.subarray(0, INTERPRETER_LINE_MAX_BYTES)).split('\n', 1);
   const match = /^#![ \t]*([^ \t]+)[ \t]*(.*?)[ \t]*$/.exec(line);
   if (match === null) return ['/bin/sh'];

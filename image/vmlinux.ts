@@ -19,7 +19,16 @@ const SIZE_FIELD_BYTES = 4;
 
 /** The ELF kernel within a bzImage; `directory` is for a temporary file. Throws build_failed for what is none. */
 export async function uncompressedKernel(bzImage: string, directory: string): Promise<Buffer> {
-  const image = await readFile(bzImage);
+  const payload = payloadOf(await readFile(bzImage), bzImage);
+  const kernel = await zstdDecompress(payload, directory).catch(() => {
+    throw fail('build_failed', `${bzImage} can't be unpacked: it is damaged`);
+  });
+  if (kernel.length < 4 || kernel.readUInt32LE(0) !== ELF_MAGIC) throw fail('build_failed', `${bzImage} holds no ELF kernel`);
+  return kernel;
+}
+
+/** The compressed kernel in a bzImage, which errors call by its name. Throws build_failed. */
+export function payloadOf(image: Buffer, bzImage: string): Buffer {
   if (image.length < PAYLOAD_LENGTH + 4 || image.toString('latin1', HEADER_MAGIC_OFFSET, HEADER_MAGIC_OFFSET + 4) !== 'HdrS') {
     throw fail('build_failed', `${bzImage} is no bzImage`);
   }
@@ -30,9 +39,7 @@ export async function uncompressedKernel(bzImage: string, directory: string): Pr
   if (payload.length < 4 || payload.readUInt32LE(0) !== ZSTD_MAGIC) {
     throw fail('build_failed', `${bzImage} is compressed in another way than zstd`);
   }
-  const kernel = await zstdDecompress(payload, directory);
-  if (kernel.readUInt32LE(0) !== ELF_MAGIC) throw fail('build_failed', `${bzImage} holds no ELF kernel`);
-  return kernel;
+  return payload;
 }
 
 /** Node has zstd from 22.15 on; before that the command has to do. */

@@ -112,9 +112,9 @@ function withHint({ problems: [first, ...rest], stack }: SlicerError, command: C
   return Object.assign(new SlicerError([hinted(first), ...rest.map(hinted)]), { stack });
 }
 
-/** `--form-literal=VALUE` and `-pVALUE` are unknown options with a value that must not be shown. */
+/** `--form-literal=VALUE`, `--form-literal:VALUE` and `-pVALUE` are unknown options with a value that must not be shown. */
 function withoutValue(message: string): string {
-  return message.replace(/^(error: unknown option '(?:--[^=\s']*|-[^-]?))[^]*?'(\n\(Did you mean [^\n]*\?\))?$/, "$1'$2");
+  return message.replace(/^(error: unknown option '(?:--[A-Za-z0-9_-]*|-[^-]?))[^]*?'(\n\(Did you mean [^\n]*\?\))?$/, "$1'$2");
 }
 
 function pathOf(command: Command | null | undefined): string {

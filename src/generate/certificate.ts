@@ -77,7 +77,8 @@ async function extensionsOf(
   ];
 }
 
-async function readAuthority(files: Authority, nowMs: number): Promise<{ readonly certificate: X509Certificate; readonly key: webcrypto.CryptoKey }> {
+/** The key and certificate of a CA out of its files. Throws generate_failed, which says nothing of what is in them. */
+export async function readAuthority(files: Authority, nowMs: number): Promise<{ readonly certificate: X509Certificate; readonly key: webcrypto.CryptoKey }> {
   let certificate: X509Certificate;
   let key: webcrypto.CryptoKey;
   try {

@@ -6,8 +6,9 @@ import { configurationTargets } from './targets/configuration.ts';
 import { fileTargets } from './targets/files.ts';
 import { guestConnectionTargets } from './targets/guest-connections.ts';
 import { guestTextTargets } from './targets/guest-text.ts';
+import { hostTargets } from './targets/host.ts';
 import { userTargets } from './targets/users.ts';
 import { vmmTargets } from './targets/vmm.ts';
 import { wireTargets } from './targets/wire.ts';
 
-export const TARGETS: readonly Target[] = [...wireTargets, ...guestConnectionTargets, ...guestTextTargets, ...vmmTargets, ...configurationTargets, ...fileTargets, ...userTargets, ...agentTargets, ...agentSysTargets];
+export const TARGETS: readonly Target[] = [...wireTargets, ...guestConnectionTargets, ...guestTextTargets, ...vmmTargets, ...configurationTargets, ...fileTargets, ...hostTargets, ...userTargets, ...agentTargets, ...agentSysTargets];

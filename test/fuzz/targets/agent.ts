@@ -134,13 +134,15 @@ const { Diagnostics } = await load<{ Diagnostics: new (write: (text: Uint8Array)
 const { accountOf } = await load<{ accountOf(uid: number, gid: number | undefined): { gid: number; groups: number[] } }>('accounts');
 const { findBootToken, findHostPort } = await load<{ findBootToken(): string; findHostPort(): number }>('system-credential');
 
+const { interpreterOf } = await load<{ interpreterOf(script: Uint8Array): string[] }>('userdata');
+
 const TOKEN = Buffer.from(HEX).toString('base64');
 
 const words: Target = {
   name: 'agent-files',
-  of: 'agent/command-line.ts, accounts.ts, system-credential.ts: words, /etc/passwd, firmware tables',
+  of: 'agent/command-line.ts, accounts.ts, system-credential.ts, userdata.ts: words, /etc/passwd, firmware tables, first lines of scripts',
   corpus: [
-    'secrets\nsync\n--dir=/run/x\n--verbose', 'root:x:0:0:root:/root:/bin/sh\nop:x:1000:1000::/home/op:\n', 'adm:x:4:op,root\nop:x:1000:\n',
+    'secrets\nsync\n--dir=/run/x\n--verbose', 'root:x:0:0:root:/root:/bin/sh\nop:x:1000:1000::/home/op:\n', 'adm:x:4:op,root\nop:x:1000:\n', '#!/usr/bin/env -S sh -x\ntrue\n',
     Buffer.concat([Buffer.from([11, 5, 0, 1, 2]), Buffer.from(`io.systemd.credential.binary:slicer.boot-token=${TOKEN}\0io.systemd.credential.binary:slicer.host-port=NTAw\0\0`)]),
   ],
   words: ['--cid', '--port', '=', '/', ':', '\0', 'io.systemd.credential.binary:slicer.boot-token=', TOKEN, '1000', 'op'],
@@ -150,6 +152,8 @@ const words: Target = {
       const path = unless(isFault, () => pathOption(line, '--dir'));
       assert.ok(path === undefined || (path.startsWith('/') && !path.endsWith('/')));
     }
+    const [program = '', ...rest] = interpreterOf(input);
+    assert.ok(program !== '' && rest.length <= 1 && !/[\n \t]/.test(program) && !/\n/.test(rest.join('')));
     std.put('/etc/passwd', input);
     std.put('/etc/group', input);
     for (const uid of [0, 1000, 4294967294]) {
