@@ -9,6 +9,8 @@ const FOUND: readonly { readonly target: string; readonly input: string; readonl
   { target: 'agent-files', input: `::0:${'9'.repeat(400)}:\n`, fault: 'a group that no number holds, in /etc/passwd' },
   { target: 'agent-files', input: '\x0b\xff', fault: 'a table of the firmware that ends within its formatted part' },
   { target: 'agent-files', input: 'root:x:0:0::/:\nx:x:4294967296:root\n', fault: 'a group of 33 bits, of which 32 are those of root\'s, in /etc/group' },
+  { target: 'command-line', input: '--credentia"-\xffxq7zCANARYxq7z', fault: 'a value behind another character than "="' },
+  { target: 'machine', input: 'model name\t: x CPU @ 2.4.1GHz\n', fault: 'a rate that is no number' },
 ];
 
 for (const { target, input, fault } of FOUND) {
