@@ -32,7 +32,8 @@ export async function serveReference(vsockPath: string): Promise<ReferenceServer
       }
     });
   });
-  server.listen(`${vsockPath}_${PORT}`);
+  // The VM's VSOCK process may be a user of its own; nobody else gets into the directory.
+  server.listen({ path: `${vsockPath}_${PORT}`, writableAll: true });
   await once(server, 'listening');
   return {
     announced: (word) => new Promise((resolve) => {
