@@ -87,12 +87,12 @@ test('up without a configuration says how to make one', async () => {
 
 transcript('version needs no daemon', `
 $ slicer version
-slicer 0.1.0 (abc1234)
+slicer 0.2.0 (abc1234)
 $ slicer --version
-slicer 0.1.0 (abc1234)
+slicer 0.2.0 (abc1234)
 $ slicer version --json
 {
-  "version": "0.1.0",
+  "version": "0.2.0",
   "git_commit": "abc1234"
 }
 `);
