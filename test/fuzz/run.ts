@@ -1,5 +1,8 @@
 // `npm run fuzz [TARGET...] [-- --seed N] [--count N] [--only N]`: each target over a million inputs unless told
 // otherwise, one after the other, each in a thread of its own, so that one that never ends is seen and named.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Worker } from 'node:worker_threads';
 import { fail } from '../../src/errors/slicer-error.ts';
@@ -68,7 +71,9 @@ function shown(input: Uint8Array): string {
 /** What came of it, or the number of the input that never ends. */
 function inThread(work: Work): Promise<Outcome | number> {
   const at = new Int32Array(work.progress);
-  const worker = new Worker(new URL('./worker.ts', import.meta.url), { workerData: work });
+  // Its own, since a thread that is ended clears nothing away.
+  const scratch = mkdtempSync(join(tmpdir(), 'slicer-fuzzing-'));
+  const worker = new Worker(new URL('./worker.ts', import.meta.url), { workerData: work, env: { ...process.env, TMPDIR: scratch } });
   return new Promise((resolve, reject) => {
     let last = -1;
     let movedMs = performance.now();
@@ -79,8 +84,10 @@ function inThread(work: Work): Promise<Outcome | number> {
     }, LOOK_MS);
     const settle = (end: () => void): void => {
       clearInterval(timer);
-      void worker.terminate();
-      end();
+      void worker.terminate().then(() => {
+        rmSync(scratch, { recursive: true, force: true });
+        end();
+      });
     };
     worker.once('message', (outcome: Outcome) => settle(() => resolve(outcome)));
     worker.once('error', (error) => settle(() => reject(error)));
