@@ -1,6 +1,6 @@
 // `npm run fuzz [TARGET...] [-- --seed N] [--count N] [--only N]`: each target over a million inputs unless told
 // otherwise, one after the other, each in a thread of its own, so that one that never ends is seen and named.
-import { mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -71,8 +71,9 @@ function shown(input: Uint8Array): string {
 /** What came of it, or the number of the input that never ends. */
 function inThread(work: Work): Promise<Outcome | number> {
   const at = new Int32Array(work.progress);
-  // Its own, since a thread that is ended clears nothing away.
+  // Its own, since a thread that is ended clears nothing away. Programs without rights pass through it.
   const scratch = mkdtempSync(join(tmpdir(), 'slicer-fuzzing-'));
+  chmodSync(scratch, 0o711);
   const worker = new Worker(new URL('./worker.ts', import.meta.url), { workerData: work, env: { ...process.env, TMPDIR: scratch } });
   return new Promise((resolve, reject) => {
     let last = -1;
@@ -84,6 +85,7 @@ function inThread(work: Work): Promise<Outcome | number> {
     }, LOOK_MS);
     const settle = (end: () => void): void => {
       clearInterval(timer);
+      worker.removeAllListeners();
       void worker.terminate().then(() => {
         rmSync(scratch, { recursive: true, force: true });
         end();
