@@ -6,6 +6,7 @@ import { encodeHead, MessageReader, statusOf, type Head } from '../src/wire/http
 import { USERDATA_MAX_BYTES } from '../src/wire/protocol.ts';
 import { Connection } from './connection.ts';
 import { Fault } from './fault.ts';
+import { stillTimer } from './still-timer.ts';
 import { joinedBytes, utf8Bytes } from './text.ts';
 
 export interface HostRequest {
@@ -73,10 +74,10 @@ export class HostClient {
     const look = (): void => {
       const leftMs = this.#silenceMaxMs - this.silentMs;
       if (leftMs <= 0) return this.#connection?.close(new Fault(SILENT, `the host was silent for ${this.#silenceMaxMs / 1000} s`));
-      timer = os.setTimeout(look, leftMs);
+      endTimer = stillTimer(leftMs, look);
     };
-    let timer = os.setTimeout(look, this.#silenceMaxMs);
-    return this.#send(request).finally(() => os.clearTimeout(timer));
+    let endTimer = stillTimer(this.#silenceMaxMs, look);
+    return this.#send(request).finally(() => endTimer());
   }
 
   #send(request: HostRequest): Promise<HostResponse> {

@@ -28,6 +28,7 @@
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -663,6 +664,23 @@ FUNCTION(watch_directory) {
     return JS_NewInt32(ctx, fd);
 }
 
+/* timer(ms): a descriptor that can be read when that time has passed, once. */
+FUNCTION(timer) {
+    int64_t ms = 0;
+    if (JS_ToInt64(ctx, &ms, argv[0])) return JS_EXCEPTION;
+    /* A time of 0 would stop it. */
+    if (ms < 1) ms = 1;
+    struct itimerspec once = { .it_value = { ms / 1000, ms % 1000 * 1000000 } };
+    int fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    CHECK("make a timer", fd);
+    if (timerfd_settime(fd, 0, &once, NULL) < 0) {
+        int number = errno;
+        close(fd);
+        return throw_errno(ctx, "set a timer", number);
+    }
+    return JS_NewInt32(ctx, fd);
+}
+
 FUNCTION(effective_uid) {
     return JS_NewInt64(ctx, geteuid());
 }
@@ -1092,6 +1110,7 @@ static const JSCFunctionListEntry FUNCTIONS[] = {
     JS_CFUNC_DEF("fileSystemType", 1, file_system_type),
     JS_CFUNC_DEF("mountTmpfs", 1, mount_tmpfs),
     JS_CFUNC_DEF("watchDirectory", 1, watch_directory),
+    JS_CFUNC_DEF("timer", 1, timer),
     JS_CFUNC_DEF("effectiveUid", 0, effective_uid),
     JS_CFUNC_DEF("dropCapabilities", 0, drop_capabilities),
     JS_CFUNC_DEF("processId", 0, process_id),

@@ -50,6 +50,7 @@ declare module 'sys' {
   export function fileSystemType(path: string): number;
   export function mountTmpfs(path: string): void;
   export function watchDirectory(path: string): number;
+  export function timer(ms: number): number;
   /** Of this process, all of them, for ever. */
   export function dropCapabilities(): void;
   export function effectiveUid(): number;

@@ -100,6 +100,7 @@ const CALLS = [
   () => sys.changedFiles(fd(), names(), prints()),
   () => sys.fileSystemType(path()),
   () => close(sys.watchDirectory(pick(['.', './none', './listener']))),
+  () => close(sys.timer(number())),
   () => close(sys.pipes(any())),
   () => sys.syncFile(pick([ownOut, -1, 999])),
   () => {
