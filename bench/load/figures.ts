@@ -21,6 +21,8 @@ const TIMES_AT_SEVEN_TENTHS = 1 / 0.7;
 /** The store looks at its directory once more half a second after a change: that is part of what one costs. */
 const AFTER_CHANGE_MS = 700;
 const IDLE_MS = 60_000;
+/** The connections for all that is no poll are closed after 75 s; what is idle begins then. */
+const UNTIL_IDLE_MS = 80_000;
 /** Of the daemon, and for sessions that are being made. */
 const OTHER_DESCRIPTORS = 500;
 const WAIT_MS = 30_000;
@@ -142,7 +144,7 @@ async function updateMs(host: LoadHost, agents: Agents): Promise<number> {
 
 /** Percent of one processor. */
 async function idleShare(host: LoadHost, agents: Agents): Promise<{ daemon: number; agents: number }> {
-  await delay(5000);
+  await delay(UNTIL_IDLE_MS);
   const before = { daemon: host.processorMs(), agents: agents.processorMs() };
   await delay(IDLE_MS);
   const share = (beforeMs: number, afterMs: number): number => ((afterMs - beforeMs) / IDLE_MS) * 100;
