@@ -18,7 +18,7 @@ test('most of what programs write is taken', () => {
 });
 
 test('what JSON would take apart otherwise than it was meant is left to the reader that knows places', () => {
-  for (const text of ['{"a":1,"a":2}', '{"a":12345678901234567890}', '{"a":1e999}', '{"a": 1}', '{"2":1,"1":2}', '{"a":1', '', 'a: 1', '{"__proto__":1,"__proto__":2}', '{"a":{"__proto__":1}}']) {
+  for (const text of ['{"a":1,"a":2}', '{"a":12345678901234567890}', '{"a":1e999}', '{"a": 1}', '{"2":1,"1":2}', '{"a":1', '', 'a: 1', '{"__proto__":1,"__proto__":2}', '{"a":{"__proto__":1}}', '{}\r', '{}\r\n', '{} ']) {
     assert.equal(readCompactJson(text), undefined, text);
   }
 });

@@ -10,6 +10,7 @@ const FOUND: readonly { readonly target: string; readonly input: string; readonl
   { target: 'agent-files', input: '\x0b\xff', fault: 'a table of the firmware that ends within its formatted part' },
   { target: 'agent-files', input: 'root:x:0:0::/:\nx:x:4294967296:root\n', fault: 'a group of 33 bits, of which 32 are those of root\'s, in /etc/group' },
   { target: 'command-line', input: '--credentia"-\xffxq7zCANARYxq7z', fault: 'a value behind another character than "="' },
+  { target: 'yaml', input: '{"":"","s":[{"":""}]}\r', fault: 'JSON before a carriage return, which YAML does not take' },
   { target: 'machine', input: 'model name\t: x CPU @ 2.4.1GHz\n', fault: 'a rate that is no number' },
   { target: 'machine', input: `cpu MHz: ${'9'.repeat(320)}\n`, fault: 'a rate that has no end' },
 ];
