@@ -2,7 +2,7 @@
 // strace injects both, at each call in turn, until a run goes through without one.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { name, rootOnly, startGuest, value, type Guest } from './guest-fixture.ts';
@@ -11,6 +11,8 @@ const FILES = ['a', 'b', 'c'] as const;
 /** Longer than a page, so that a short write would show. */
 const OLD = 'old '.repeat(2000);
 const NEW = 'new '.repeat(2500);
+/** Neither what an umask leaves, nor the agent's own user or group. */
+const ODD = { mode: 0o640, uid: 1234, gid: 4321 };
 
 /** Calls with which the agent changes the file system. */
 const CHANGING = ['openat', 'write', 'fchown', 'fchmod', 'close', 'renameat', 'unlinkat'] as const;
@@ -20,7 +22,7 @@ const options = hasStrace ? {} : { skip: 'strace is missing: apt-get install str
 
 async function guestWithOldSet(context: TestContext, tmpfs?: string): Promise<Guest> {
   const guest = await startGuest(context, tmpfs === undefined ? {} : { tmpfs });
-  for (const file of [...FILES, 'gone']) await guest.store.create(name(file), value(OLD), rootOnly);
+  for (const file of [...FILES, 'gone']) await guest.store.create(name(file), value(OLD), ODD);
   assert.equal((await guest.agent(['secrets', 'sync'])).status, 0);
   return guest;
 }
@@ -28,20 +30,22 @@ async function guestWithOldSet(context: TestContext, tmpfs?: string): Promise<Gu
 async function change(guest: Guest): Promise<void> {
   for (const file of FILES) await guest.store.update(name(file), { value: value(NEW) });
   await guest.store.remove(name('gone'));
-  await guest.store.create(name('added'), value(NEW), rootOnly);
+  await guest.store.create(name('added'), value(NEW), ODD);
 }
 
 async function changeBack(guest: Guest): Promise<void> {
   for (const file of FILES) await guest.store.update(name(file), { value: value(OLD) });
-  await guest.store.create(name('gone'), value(OLD), rootOnly);
+  await guest.store.create(name('gone'), value(OLD), ODD);
   await guest.store.remove(name('added'));
 }
 
-/** Every file under a real name is an old value or a new one, whole. */
+/** Every file under a real name is an old value or a new one, whole, with its owner and mode. */
 function assertNothingPartial(guest: Guest): void {
   for (const file of readdirSync(guest.directory)) {
     const text = readFileSync(join(guest.directory, file), 'utf8');
     assert.ok(text === OLD || text === NEW, `${file} has ${text.length} bytes of neither value`);
+    const { mode, uid, gid } = statSync(join(guest.directory, file));
+    assert.deepEqual({ mode: mode & 0o7777, uid, gid }, ODD, file);
   }
   for (const file of FILES) assert.ok(readdirSync(guest.directory).includes(file), `${file} is missing`);
 }
