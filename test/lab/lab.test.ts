@@ -1,33 +1,23 @@
 // One boot of the nested lab, so that what needs KVM is tested on a machine that has none.
 import assert from 'node:assert/strict';
-import { PassThrough } from 'node:stream';
-import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
-import { beginStages } from '../../scripts/stage.ts';
 import { SlicerError } from '../../src/errors/slicer-error.ts';
-import { BROUGHT_VMMS, findVmms, labObstacle, runLab } from './lab.ts';
+import { assertLabPasses } from './assert-lab.ts';
+import { BROUGHT_VMMS, findVmms, labObstacle } from './lab.ts';
 
 const TEST_LIMIT_MS = 5 * 60 * 1000;
 const LIMIT_MS = 22 * 60 * 1000;
 
 const vmms = findVmms({}, process.env);
 
-/** One file for each VMM there is: `npm run test:lab` runs the others. */
+/** One file for each VMM there is: `npm run test:long -- long/real-vmms` runs the others, too. */
 const TEST_FILES = ['qemu-kernel-vsock', ...BROUGHT_VMMS.filter((name) => vmms[name] !== undefined)]
   .map((name) => `test/vm-real/${name}.test.ts`);
 
 const skip = await labObstacle();
 
-test('VMs run on real VMMs in an emulated machine with KVM', { skip }, async (t) => {
-  const output = new PassThrough();
-  const written = text(output);
-  const exitCode = await runLab({
-    vmms, testFiles: TEST_FILES, testLimitMs: TEST_LIMIT_MS, limitMs: LIMIT_MS, output, stages: beginStages({ output: { write: () => true } }), signal: t.signal,
-  }).finally(() => output.end());
-  const report = await written;
-  for (const line of report.split('\n').filter((each) => /^[✔✖﹣]/.test(each))) t.diagnostic(line);
-  assert.equal(exitCode, 0, report);
-});
+test('VMs run on real VMMs in an emulated machine with KVM', { skip }, (t) =>
+  assertLabPasses(t, { vmms, testFiles: TEST_FILES, testLimitMs: TEST_LIMIT_MS, limitMs: LIMIT_MS }));
 
 for (const name of BROUGHT_VMMS.filter((each) => vmms[each] === undefined)) {
   test(`VMs run on ${name}`, { skip: `${name} is not on the PATH: npm run test:lab -- --${name}=PATH` });

@@ -19,7 +19,7 @@ import { Secret } from '../../src/secret/secret.ts';
 import { cloudHypervisorConfig } from '../../src/vmm/cloud-hypervisor-config.ts';
 import { cloudHypervisorVmm } from '../../src/vmm/cloud-hypervisor.ts';
 import type { VmSpec } from '../../src/vmm/contract.ts';
-import { findLandlock } from '../../src/vmm/landlock.ts';
+import { findLandlock, landlockConfig } from '../../src/vmm/landlock.ts';
 import { REQUEST_MAX_BYTES, vmmRequest } from '../../src/vmm/vmm-api.ts';
 import { assertRefusals, runCloudHypervisor, type RunningCloudHypervisor } from '../vmm/running-cloud-hypervisor.ts';
 import { missingFor } from './variant.ts';
@@ -120,7 +120,8 @@ test('255 strings in a request of 51,200 bytes arrive whole', { skip }, async (t
   const strings = Array.from({ length: 254 }, (_, index) => text(`io.systemd.credential.binary:c${index}=${'QUJD'.repeat(40)}`));
   const { spec, ended, output } = await start(t, (plain) =>
     inPlaceOfInit({ ...plain, bootSlots: Array.from({ length: 255 }, () => ({ form: 'oem-string' })) }, `${MOUNTS}; ${STRINGS}; poweroff -f`));
-  const rest = JSON.stringify(cloudHypervisorConfig(spec, [...strings, text('')])).length;
+  const confinement = await findLandlock() ? landlockConfig(spec) : {};
+  const rest = JSON.stringify({ ...cloudHypervisorConfig(spec, [...strings, text('')]), ...confinement }).length;
   strings.push(text('y'.repeat(REQUEST_MAX_BYTES - rest)));
   await vmm.boot(spec, strings, forever);
   assert.equal(await ended, 0);
