@@ -15,13 +15,16 @@ export interface TestGroup {
 /** The lines that end a run, `tests 12` and so on: those of all groups are added up. */
 const SUMMARY = /^(tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) ([\d.]+)$/;
 
-interface TestEvent {
+/** Of what node tells of a run, the members that somebody looks at here. */
+export interface TestEvent {
   readonly type: string;
-  readonly data: Partial<EventData.TestDiagnostic>;
+  readonly data: Partial<EventData.TestDiagnostic & Pick<EventData.TestPass, 'skip' | 'details'>>;
 }
 
 /** Whether all tests passed. A file that takes longer than `fileTimeoutMs`, or its group's, fails. */
-export async function runTests(groups: readonly TestGroup[], fileTimeoutMs: number, output: Writable): Promise<boolean> {
+export async function runTests(
+  groups: readonly TestGroup[], fileTimeoutMs: number, output: Writable, observe: (event: TestEvent) => void = () => undefined,
+): Promise<boolean> {
   const merged = new PassThrough({ objectMode: true });
   const reporter = new spec();
   const printed = new Promise((resolve) => reporter.once('end', resolve));
@@ -30,6 +33,7 @@ export async function runTests(groups: readonly TestGroup[], fileTimeoutMs: numb
   for (const { files, concurrency, fileTimeoutMs: timeout = fileTimeoutMs } of groups) {
     if (files.length === 0) continue;
     for await (const event of run({ files: [...files], concurrency, timeout }) as AsyncIterable<TestEvent>) {
+      observe(event);
       const [, name, count] = (event.type === 'test:diagnostic' && SUMMARY.exec(event.data.message ?? '')) || [];
       // Inside a test anybody may print such a line; the summary stands outside.
       if (name === undefined || event.data.nesting !== 0 || event.data.file !== undefined) merged.write(event);

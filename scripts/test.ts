@@ -1,10 +1,13 @@
 // `npm test`: every test but the long ones; `--long`: those. Arguments limit it to what lies below these
-// paths of test/: `npm test -- store vm/page`.
+// paths of test/: `npm test -- store vm/page`. `npm run test:long -- --docs` puts what it came to into docs/testing.md.
 import { existsSync, globSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { VERSION } from '../src/api/version.ts';
 import { fail } from '../src/errors/slicer-error.ts';
 import { CHECKOUT } from './build-steps.ts';
+import { LongResults } from './long-docs.ts';
 import { runScript } from './stage.ts';
 import { runTests } from './test-run.ts';
 
@@ -19,9 +22,9 @@ const LONG_FILE_TIMEOUT_MS = 10 * FILE_TIMEOUT_MS;
 
 runScript(async () => {
   process.chdir(CHECKOUT);
-  const args = process.argv.slice(2);
-  const long = args.includes('--long');
-  const wanted = args.filter((arg) => arg !== '--long').map((arg) => join('test', arg.replace(/^test\//, '')));
+  const { values: { long, docs }, positionals } = commandLine();
+  if (docs && (!long || positionals.length > 0)) throw fail('usage', 'only a whole run of the long tests has a place in the docs', 'npm run test:long -- --docs');
+  const wanted = positionals.map((path) => join('test', path.replace(/^test\//, '')));
   for (const path of wanted) {
     if (!existsSync(path)) throw fail('usage', `there is no ${path}`, `ls test`);
   }
@@ -32,6 +35,7 @@ runScript(async () => {
   const withVms = files.filter((file) => WITH_VMS.some((folder) => file.startsWith(folder)));
   const nestedLab = files.filter((file): boolean => file === NESTED_LAB);
   const others = files.filter((file) => !withVms.includes(file) && !nestedLab.includes(file));
+  const results = new LongResults();
   const passed = await runTests(
     [
       { files: others, concurrency: availableParallelism() },
@@ -40,6 +44,16 @@ runScript(async () => {
     ],
     long ? LONG_FILE_TIMEOUT_MS : FILE_TIMEOUT_MS,
     process.stdout,
+    results.observe,
   );
+  if (docs) results.writeDocs(`version ${VERSION}`);
   if (!passed) process.exitCode = 1;
 });
+
+function commandLine() {
+  try {
+    return parseArgs({ options: { long: { type: 'boolean', default: false }, docs: { type: 'boolean', default: false } }, allowPositionals: true });
+  } catch (error) {
+    throw fail('usage', (error as Error).message, 'npm test -- store vm/page');
+  }
+}

@@ -58,7 +58,7 @@ test(`a guest that restarts ${Math.ceil(ROUNDS / 5)} times under a command every
     }
     await untilEqual(slicer, 'vm-1', () => true);
   }
-  t.diagnostic(`its VSOCK process was replaced ${slicer.daemonOutput.split('has taken its place').length - 1} times`);
+  t.diagnostic(`in all: its VSOCK process was replaced ${slicer.daemonOutput.split('has taken its place').length - 1} times`);
 });
 
 test(`a guest whose VSOCK process is killed ${Math.ceil(ROUNDS / 5)} times while secrets change ends with what the store holds`, { skip }, async () => {

@@ -49,7 +49,7 @@ before(async () => {
 const version = (): string => (JSON.parse(readFileSync(join(checkout, 'package.json'), 'utf8')) as { version: string }).version;
 
 test('an agent of the previous tag gets secrets, their changes and their removal', { skip, timeout: 120_000 }, async (t) => {
-  t.diagnostic(`the previous tag is ${tag}`);
+  t.diagnostic(`in all: the previous tag is ${tag}`);
   const { slicer } = fixture;
   await slicer.ok(['secret', 'create', 'api-key', '--uid=1000', '--gid=4000000000', '--permissions=0640'], { stdin: 'a value\n' });
   await slicer.ok(['secret', 'create', 'other'], { stdin: '' });

@@ -13,6 +13,8 @@ const countsOf = (calls: readonly Call[]): string => {
   return [...counts].map(([name, count]) => `${count} ${name}`).join(', ');
 };
 
+const sum = { kills: 0, faults: 0, refused: 0 };
+
 for (const title of Object.keys(OPERATIONS)) {
   test(`killed at each system call, it is whole: ${title}`, { skip: MISSING_STRACE }, async (context) => {
     const calls = await callsOf(title);
@@ -20,6 +22,7 @@ for (const title of Object.keys(OPERATIONS)) {
     const missed: Call[] = [];
     for (const call of calls) if (!(await strike(title, call, 'signal=KILL')).struck) missed.push(call);
     context.diagnostic(`killed at ${calls.length - missed.length}; in that run there was no ${missed.map(({ name, ordinal }) => `${name} ${ordinal}`).join(', ') || 'call less'}`);
+    sum.kills += calls.length - missed.length;
     // Looks at the directory come when the kernel tells of a change in it: their number is not always the same.
     assert.deepEqual(missed.filter((call) => isChange(call) && !isAcknowledgement(call)).map(({ text }) => text), []);
   });
@@ -32,5 +35,12 @@ for (const title of Object.keys(OPERATIONS)) {
       for (const errno of ['ENOSPC', 'EDQUOT', 'EROFS', 'EIO']) if (await assertRefused(title, call, errno)) refused += 1;
     }
     context.diagnostic(`${refused} of ${4 * calls.length} faults failed the change`);
+    sum.faults += 4 * calls.length;
+    sum.refused += refused;
   });
 }
+
+test('there were kills and faults', { skip: MISSING_STRACE }, (context) => {
+  context.diagnostic(`in all: ${sum.kills} kills of ${Object.keys(OPERATIONS).length} changes; ${sum.faults} faults, of which ${sum.refused} refused the change`);
+  assert.ok(sum.kills > 0 && sum.refused > 0);
+});

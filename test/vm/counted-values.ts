@@ -43,7 +43,7 @@ export function testCountedValues({ changes, kills }: Rounds): void {
       printed = await slicer.inGuest('vm-1', 'cat /tmp/reader.out');
       return printed.endsWith('\n');
     });
-    context.diagnostic(`in the guest: ${printed.trim()}`);
+    context.diagnostic(`in all: ${printed.trim()}`);
     assert.match(printed, new RegExp(`^[0-9]+ reads, [0-9]+ values, newest ${acknowledged}\n$`));
     assert.equal(await slicer.inGuest('vm-1', 'ls -A /run/slicer/secrets; ls -A /run/slicer/secrets.agent/staging'), `${NAME}\n`);
     assert.deepEqual(readdirSync(slicer.path('.secrets')), [NAME]);
