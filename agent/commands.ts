@@ -3,6 +3,7 @@
 // its streams' ends attached; the answers are its pid, and its exit code (program.ts has both).
 import * as os from 'os';
 import * as sys from 'sys';
+import { isId } from '../src/secret/file-attributes.ts';
 import { JSON_MAX_BYTES } from '../src/wire/protocol.ts';
 import { Connection } from './connection.ts';
 import { onceExited } from './children.ts';
@@ -11,6 +12,8 @@ import type { CommandAnswer, ProgramRequest } from './program.ts';
 import { joinedBytes, jsonBytes, utf8Bytes, utf8Text } from './text.ts';
 
 const CHUNK_BYTES = 64 * 1024;
+/** What is in it is valid until the next one reads. */
+const received = new Uint8Array(CHUNK_BYTES);
 const NEWLINE = 0x0a;
 
 /** Until the process ends. `listener`: a listening socket, which is not blocking. */
@@ -34,20 +37,33 @@ function receiveCommand(fd: number): void {
   };
   os.setReadHandler(fd, () => {
     try {
-      const chunk = new Uint8Array(CHUNK_BYTES);
-      const [count, ...descriptors] = sys.receiveDescriptors(fd, chunk);
+      const [count, ...descriptors] = sys.receiveDescriptors(fd, received);
       ends.push(...descriptors);
       if (count < 0) return;
       size += count;
       if (count === 0 || size > 2 * JSON_MAX_BYTES || ends.length > 3) throw new Fault('protocol', 'expected a request');
-      chunks.push(chunk.subarray(0, count));
-      if (chunk[count - 1] !== NEWLINE) return;
+      chunks.push(received.slice(0, count));
+      if (received[count - 1] !== NEWLINE) return;
+      const request = requestIn(utf8Text(joinedBytes(chunks)));
+      if (ends.length !== (request.stdin ? 3 : 2)) throw new Fault('protocol', 'expected the ends of its streams');
       os.setReadHandler(fd, null);
-      start(JSON.parse(utf8Text(joinedBytes(chunks))) as ProgramRequest, ends.splice(0), fd);
+      start(request, ends.splice(0), fd);
     } catch {
       close();
     }
   });
+}
+
+const isTexts = (value: unknown): boolean => Array.isArray(value) && value.every((text) => typeof text === 'string');
+
+/** Throws for what is no request: sys.spawn would make something of it. */
+function requestIn(text: string): ProgramRequest {
+  const request = JSON.parse(text) as ProgramRequest;
+  const { argv, env, cwd, uid, gid, groups, stdin } = request;
+  const isOne = isTexts(argv) && argv.length > 0 && isTexts(env) && isTexts([cwd]) && isId(uid) && isId(gid)
+    && isTexts(groups) && groups.every((group) => /^[0-9]+$/.test(group) && isId(Number(group))) && typeof stdin === 'boolean';
+  if (!isOne) throw new Fault('protocol', 'expected a request');
+  return request;
 }
 
 function start(request: ProgramRequest, ends: readonly number[], fd: number): void {

@@ -1,5 +1,5 @@
-// The socket over which `slicer-agent secrets sync` and the like reach the running agent: one request
-// line of JSON, one answer line. The socket is 0600 in a directory 0700, so only root reaches it.
+// The socket over which `slicer-agent secrets sync` and the like reach the running agent: one command
+// a line, one line of JSON as its answer, in their order. The socket is 0600 in a directory 0700, so only root reaches it.
 import * as os from 'os';
 import * as sys from 'sys';
 import { Connection } from './connection.ts';
@@ -27,7 +27,10 @@ export interface ControlCommands {
 type Answer = { readonly value: unknown } | { readonly error: { readonly code: string; readonly message: string } };
 
 const SOCKET = 'agent.sock';
-const LINE_MAX_BYTES = 4096;
+/** What waits for an answer, or for the end of its line. */
+const WAITING_MAX_LENGTH = 4096;
+
+const COMMANDS = ['sync', 'status', 'userdata'] as const satisfies readonly (keyof ControlCommands)[];
 
 export function serveControl(statePath: string, commands: ControlCommands): void {
   const listener = sys.unixListen(`${statePath}/${SOCKET}`);
@@ -38,26 +41,37 @@ export function serveControl(statePath: string, commands: ControlCommands): void
 }
 
 function serveClient(fd: number, commands: ControlCommands): void {
-  let line = '';
-  const answer = async (): Promise<void> => {
-    let result: Answer;
-    try {
-      result = { value: await commands[line.trim() as keyof ControlCommands]() };
-    } catch (error) {
-      const { code, message, secretName } = toFault(error);
-      result = { error: { code, message: secretName === undefined ? message : `${titleOf(secretName)}: ${message}` } };
+  let waiting = '';
+  let isAnswering = false;
+  const answerAll = async (): Promise<void> => {
+    isAnswering = true;
+    for (let end = waiting.indexOf('\n'); end >= 0 && !connection.closed; end = waiting.indexOf('\n')) {
+      const line = waiting.slice(0, end);
+      waiting = waiting.slice(end + 1);
+      connection.write(utf8Bytes(`${JSON.stringify(await answerTo(line, commands))}\n`));
     }
-    line = '';
-    connection.write(utf8Bytes(`${JSON.stringify(result)}\n`));
+    isAnswering = false;
   };
   const connection: Connection = new Connection(fd, false, {
     onData: (chunk) => {
-      line += utf8Text(chunk);
-      if (line.length > LINE_MAX_BYTES) throw new Fault('protocol', 'expected a short command');
-      if (line.endsWith('\n')) void answer();
+      waiting += utf8Text(chunk);
+      if (waiting.length > WAITING_MAX_LENGTH) throw new Fault('protocol', 'expected short commands');
+      if (!isAnswering) void answerAll();
     },
     onClose: () => undefined,
   });
+}
+
+async function answerTo(line: string, commands: ControlCommands): Promise<Answer> {
+  try {
+    // Found, not looked up: an object has more properties than its own.
+    const command = COMMANDS.find((name) => name === line);
+    if (command === undefined) throw new Fault('usage', `expected one of ${COMMANDS.join(', ')}`);
+    return { value: await commands[command]() };
+  } catch (error) {
+    const { code, message, secretName } = toFault(error);
+    return { error: { code, message: secretName === undefined ? message : `${titleOf(secretName)}: ${message}` } };
+  }
 }
 
 /** Asks the agent that runs over `statePath`; undefined when none does. Throws its fault. */
@@ -73,7 +87,7 @@ export function askRunningAgent<T>(statePath: string, command: keyof ControlComm
         },
         onClose: () => {
           if (text === '') return resolve(undefined);
-          const answer = JSON.parse(text) as Answer;
+          const answer = answerIn(text);
           if ('error' in answer) reject(new Fault(answer.error.code, answer.error.message));
           else resolve(answer.value as T);
         },
@@ -83,4 +97,18 @@ export function askRunningAgent<T>(statePath: string, command: keyof ControlComm
       resolve(undefined);
     }
   });
+}
+
+/** Half a line is all there is of an agent that ended while it answered. */
+function answerIn(text: string): Answer {
+  let answer: unknown;
+  try {
+    answer = JSON.parse(text);
+  } catch {
+    answer = undefined;
+  }
+  const { value, error } = (answer ?? {}) as { value?: unknown; error?: { code?: unknown; message?: unknown } | null };
+  if (value !== undefined) return { value };
+  if (typeof error?.code === 'string' && typeof error.message === 'string') return { error: { code: error.code, message: error.message } };
+  return { error: { code: 'protocol', message: 'the running agent ended while it answered' } };
 }

@@ -1,5 +1,6 @@
 // What the agent put into a directory: the names, kept in a file so that a restarted agent
 // removes what it put there and nothing else, and for each file what tells that nobody touched it since.
+// Whatever that file says, a name that no secret (no credential) can have is never acted on.
 import * as os from 'os';
 import * as std from 'std';
 import * as sys from 'sys';
@@ -14,19 +15,26 @@ const MANIFEST_STAGED = '.manifest.new';
 /** Where the list is kept of what stands in a directory. */
 export const manifestOf = (path: string): string => `${path}.agent/${MANIFEST}`;
 
+/** Lines of a manifest; each name is to be checked by whoever uses it. */
+const linesOf = (manifest: string): string[] => manifest.split('\n').filter((line) => line !== '');
+
+/** The names that a manifest has, each once; `isName` tells those that may be. */
+export const namesIn = (manifest: string, isName: (name: string) => boolean): string[] => [...new Set(linesOf(manifest).filter(isName))];
+
 export class Holdings {
   readonly #directory: SecretsDirectory;
   #names: string[];
   #indexes: Map<string, number>;
   #prints: Uint8Array;
-  /** How many names the file has; undefined without a file, since an agent that holds none says so too. */
+  /** How many names the file has; undefined where it is to be written anew: without one an agent that holds none says so, too. */
   #savedCount: number | undefined;
 
-  constructor(directory: SecretsDirectory) {
+  /** `isName`: whether what the directory holds can have this name. */
+  constructor(directory: SecretsDirectory, isName: (name: string) => boolean) {
     this.#directory = directory;
     const manifest = std.loadFile(manifestOf(directory.path));
-    this.#names = (manifest ?? '').split('\n').filter((name) => name !== '');
-    this.#savedCount = manifest === null ? undefined : this.#names.length;
+    this.#names = namesIn(manifest ?? '', isName);
+    this.#savedCount = manifest === null || linesOf(manifest).length !== this.#names.length ? undefined : this.#names.length;
     this.#indexes = new Map(this.#names.map((name, index) => [name, index]));
     this.#prints = new Uint8Array(this.#names.length * sys.PRINT_BYTES);
   }

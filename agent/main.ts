@@ -7,7 +7,9 @@ import { parseCommandLine, pathOption, type CommandLine } from './command-line.t
 import { askRunningAgent, type AgentStatus } from './control.ts';
 import { Fault } from './fault.ts';
 import { Guest } from './guest.ts';
+import { manifestOf, namesIn } from './holdings.ts';
 import { exitAfter, print, titleOf } from './outcome.ts';
+import { isSecretName } from './places.ts';
 import { startHere, startThrough } from './program.ts';
 import { DEFAULT_CREDSTORE, DEFAULT_DIRECTORY } from './secrets-directory.ts';
 import type { SyncResult } from './sync.ts';
@@ -67,9 +69,9 @@ async function secretsSync(line: CommandLine): Promise<void> {
 
 function secretsList(line: CommandLine): void {
   const directory = directoryOf(line);
-  const manifest = std.loadFile(`${directory}.agent/.manifest`);
+  const manifest = std.loadFile(manifestOf(directory));
   if (manifest === null) throw new Fault('ESRCH', `no agent has put secrets into ${directory}, or only root can see which`);
-  const rows = manifest.split('\n').filter((name) => name !== '').sort().flatMap((name) => {
+  const rows = namesIn(manifest, isSecretName).sort().flatMap((name) => {
     const [file] = os.stat(`${directory}/${name}`);
     return file === null ? [] : [{
       name, size: file.size, permissions: (file.mode & 0o777).toString(8).padStart(4, '0'), uid: file.uid, gid: file.gid,

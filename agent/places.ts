@@ -1,8 +1,12 @@
 // The two places of what the host sends: the directory of secrets, and the store of credentials, which is
 // made with the first of them, since most VMs get theirs at boot or have none.
 import * as os from 'os';
+import { parseSecretName } from '../src/secret/name.ts';
+import { isCredentialName } from '../src/wire/credential-name.ts';
 import { Holdings, manifestOf } from './holdings.ts';
 import { clearStaging, CREDSTORE_MODE, openSecretsDirectory, SECRETS_MODE, type SecretsDirectory } from './secrets-directory.ts';
+
+export const isSecretName = (name: string): boolean => parseSecretName(name) !== undefined;
 
 export interface Place {
   readonly directory: SecretsDirectory;
@@ -18,7 +22,7 @@ export class Places {
 
   constructor(secretsPath: string, credstorePath: string) {
     this.#credstorePath = credstorePath;
-    this.secrets = openPlace(secretsPath, SECRETS_MODE);
+    this.secrets = openPlace(secretsPath, SECRETS_MODE, isSecretName);
     // An agent before this one has put some there.
     if (os.stat(manifestOf(credstorePath))[0] !== null) this.credentials();
   }
@@ -26,7 +30,7 @@ export class Places {
   /** The store of credentials. Throws where there is no memory-backed place for it. */
   credentials(): Place {
     if (this.#credentials === undefined) {
-      this.#credentials = openPlace(this.#credstorePath, CREDSTORE_MODE);
+      this.#credentials = openPlace(this.#credstorePath, CREDSTORE_MODE, isCredentialName);
       this.onOpened(this.#credentials);
     }
     return this.#credentials;
@@ -51,8 +55,8 @@ export class Places {
   }
 }
 
-function openPlace(path: string, mode: number): Place {
+function openPlace(path: string, mode: number, isName: (name: string) => boolean): Place {
   const directory = openSecretsDirectory(path, mode);
   clearStaging(directory);
-  return { directory, holdings: new Holdings(directory) };
+  return { directory, holdings: new Holdings(directory, isName) };
 }

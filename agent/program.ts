@@ -54,6 +54,21 @@ export type CommandAnswer =
   | { readonly status: number };
 
 const SIGHUP = 1;
+const PID_MAX = 2 ** 31 - 1;
+const STATUS_MAX = 255;
+
+const isWhole = (value: unknown, min: number, max: number): value is number => Number.isInteger(value) && (value as number) >= min && (value as number) <= max;
+
+/** Throws for what the service never says. A pid is signalled, and 0, 1 and what is negative would be others. */
+function answerIn(line: string): CommandAnswer {
+  const { pid, failed, status } = (JSON.parse(line) ?? {}) as { pid?: unknown; failed?: { code?: unknown; message?: unknown; pid?: unknown } | null; status?: unknown };
+  if (isWhole(pid, 2, PID_MAX)) return { pid };
+  if (isWhole(status, 0, STATUS_MAX)) return { status };
+  if (typeof failed?.code === 'string' && typeof failed.message === 'string') {
+    return { failed: { code: failed.code, message: failed.message, pid: isWhole(failed.pid, 2, PID_MAX) ? failed.pid : undefined } };
+  }
+  throw new Fault('protocol', 'the service that starts programs gave no answer');
+}
 
 /** `path`: the service's socket. */
 export function startThrough(path: string): StartProgram {
@@ -71,13 +86,14 @@ export function startThrough(path: string): StartProgram {
     };
     const take = (answer: CommandAnswer): void => {
       if ('pid' in answer) {
+        if (isSettled) throw new Fault('protocol', 'the service that starts programs answered twice');
         isSettled = true;
         pid = answer.pid;
         const [input = -1, output = -1, error = -1] = ends.slice(3);
         onStarted({ pid, streams: [input, output, error], onceExited: (listener) => (onExit = listener) });
       } else if ('failed' in answer) {
         fail(new Fault(answer.failed.code, answer.failed.message), answer.failed.pid);
-      } else {
+      } else if (pid !== undefined && !hasEnded) {
         hasEnded = true;
         onExit?.(answer.status);
       }
@@ -92,7 +108,7 @@ export function startThrough(path: string): StartProgram {
         onData: (chunk) => {
           const lines = (line + utf8Text(chunk)).split('\n');
           line = lines.pop() as string;
-          for (const answer of lines) take(JSON.parse(answer) as CommandAnswer);
+          for (const answer of lines) take(answerIn(answer));
         },
         onClose: (fault) => {
           fail(fault ?? new Fault('closed', 'the service that starts programs has ended'));

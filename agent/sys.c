@@ -5,7 +5,7 @@
  *
  * Conventions: a failing call throws an Error with `code` ("ENOSPC"); descriptors are non-blocking where
  * they are waited for and always close-on-exec; `read` and `write` return -1 when they would block.
- * Paths below a directory descriptor are single names and are never followed when they are links.
+ * What is below a directory descriptor has a single name, anything else throws, and is never followed when it is a link.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -463,9 +463,21 @@ FUNCTION(open_directory) {
     return fd < 0 ? throw_errno(ctx, "open a directory", error) : JS_NewInt32(ctx, fd);
 }
 
+/* A name that stays in its directory, all of it; NULL with an exception pending for anything else. */
+static const char *name_argument(JSContext *ctx, JSValueConst value) {
+    size_t length;
+    const char *name = JS_ToCStringLen(ctx, &length, value);
+    if (!name || (length > 0 && strlen(name) == length && !strchr(name, '/') && strcmp(name, ".") && strcmp(name, ".."))) return name;
+    JS_FreeCString(ctx, name);
+    JS_ThrowRangeError(ctx, "expected a single name");
+    return NULL;
+}
+
 /* Runs `expression` with `name` as a C string, and throws what fails. */
-#define WITH_NAME(value, call, expression) do { \
-    const char *name = JS_ToCString(ctx, value); \
+#define WITH_NAME(value, call, expression) WITH_TEXT(name_argument(ctx, value), call, expression)
+#define WITH_PATH(value, call, expression) WITH_TEXT(JS_ToCString(ctx, value), call, expression)
+#define WITH_TEXT(text, call, expression) do { \
+    const char *name = text; \
     if (!name) return JS_EXCEPTION; \
     result = (expression); \
     int error = errno; \
@@ -627,8 +639,9 @@ FUNCTION(changed_files) {
     for (uint32_t i = 0, found = 0; i < count; i++) {
         struct print now;
         JSValue value = JS_GetPropertyUint32(ctx, argv[1], i);
-        const char *name = JS_ToCString(ctx, value);
+        const char *name = name_argument(ctx, value);
         int failed = !name || take_print(base, name, &now) < 0;
+        if (!name) JS_FreeValue(ctx, JS_GetException(ctx));
         if (failed || memcmp(&now, prints + i * sizeof now, sizeof now))
             JS_SetPropertyUint32(ctx, changed, found++, JS_NewUint32(ctx, i));
         JS_FreeCString(ctx, name);
@@ -642,14 +655,14 @@ FUNCTION(changed_files) {
 FUNCTION(file_system_type) {
     struct statfs status;
     int result;
-    WITH_NAME(argv[0], "statfs", statfs(name, &status));
+    WITH_PATH(argv[0], "statfs", statfs(name, &status));
     return JS_NewInt64(ctx, status.f_type);
 }
 
 FUNCTION(mount_tmpfs) {
     int result;
     unsigned long flags = MS_NOSUID | MS_NODEV;
-    WITH_NAME(argv[0], "mount a tmpfs",
+    WITH_PATH(argv[0], "mount a tmpfs",
               mount("slicer", name, "tmpfs", flags, "mode=0755,noswap") < 0
                   ? mount("slicer", name, "tmpfs", flags, "mode=0755") : 0);
     return JS_UNDEFINED;
@@ -659,7 +672,7 @@ FUNCTION(mount_tmpfs) {
 FUNCTION(watch_directory) {
     int result, fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     CHECK("inotify", fd);
-    WITH_NAME(argv[0], "watch a directory",
+    WITH_PATH(argv[0], "watch a directory",
               inotify_add_watch(fd, name, IN_ATTRIB | IN_CREATE | IN_DELETE | IN_MODIFY | IN_MOVE | IN_ONLYDIR));
     return JS_NewInt32(ctx, fd);
 }

@@ -1,6 +1,8 @@
 // Every parser of what a guest, a user, a VMM or a file says.
 import type { Target } from './engine.ts';
 import { agentTargets } from './targets/agent.ts';
+import { agentHostTargets } from './targets/agent-host.ts';
+import { agentLocalTargets } from './targets/agent-local.ts';
 import { agentSysTargets } from './targets/agent-sys.ts';
 import { configurationTargets } from './targets/configuration.ts';
 import { fileTargets } from './targets/files.ts';
@@ -11,4 +13,4 @@ import { userTargets } from './targets/users.ts';
 import { vmmTargets } from './targets/vmm.ts';
 import { wireTargets } from './targets/wire.ts';
 
-export const TARGETS: readonly Target[] = [...wireTargets, ...guestConnectionTargets, ...guestTextTargets, ...vmmTargets, ...configurationTargets, ...fileTargets, ...hostTargets, ...userTargets, ...agentTargets, ...agentSysTargets];
+export const TARGETS: readonly Target[] = [...wireTargets, ...guestConnectionTargets, ...guestTextTargets, ...vmmTargets, ...configurationTargets, ...fileTargets, ...hostTargets, ...userTargets, ...agentTargets, ...agentLocalTargets, ...agentHostTargets, ...agentSysTargets];

@@ -33,8 +33,19 @@ const mostly = (usual) => () => (next() % 8 === 0 ? any() : usual());
 const fd = () => (next() % 16 === 0 ? pick([2 ** 31, -(2 ** 31), 1e6]) : pick(FDS));
 const number = mostly(() => (next() % 2 === 0 ? pick(NUMBERS) : next()));
 const text = mostly(() => (next() % 2 === 0 ? pick(TEXTS) : String.fromCharCode(...program.subarray(at, at + 40))));
-/** A name below the directory, and of it: no slash leads out. */
+const OUTSIDE = ['../none-such', './x', '/none-such', '..', '.', '', 'kept\0x', 'x/'];
+/** A name below the directory, and of it. */
 const name = () => String(pick(TEXTS));
+/** Calls with names that are none must throw. */
+const refuses = (call) => {
+  let thrown;
+  try {
+    close(call(pick(OUTSIDE)));
+  } catch (error) {
+    thrown = error;
+  }
+  same(thrown instanceof RangeError, true, 'a name that leads out is refused');
+};
 const bytes = mostly(() => {
   const whole = new Uint8Array(program.slice(at, at + next()));
   return next() % 2 === 0 ? whole : whole.subarray(next() % (whole.length + 1));
@@ -98,6 +109,11 @@ const CALLS = [
   () => sys.takePrint(fd(), name(), prints(), index()),
   () => sys.confirmPrint(fd(), name(), prints(), index()),
   () => sys.changedFiles(fd(), names(), prints()),
+  () => refuses(pick([
+    (outside) => sys.makeDirectory(directory, outside, 0o700), (outside) => sys.createFile(directory, outside), (outside) => sys.renameFile(directory, directory, outside),
+    (outside) => sys.removeFile(directory, outside), (outside) => sys.isDirectory(directory, outside), (outside) => sys.sameFile(directory, directory, outside),
+    (outside) => sys.takePrint(directory, outside, new Uint8Array(sys.PRINT_BYTES), 0), (outside) => sys.confirmPrint(directory, outside, new Uint8Array(sys.PRINT_BYTES), 0),
+  ])),
   () => sys.fileSystemType(path()),
   () => close(sys.watchDirectory(pick(['.', './none', './listener']))),
   () => close(sys.timer(number())),

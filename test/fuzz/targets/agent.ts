@@ -1,54 +1,17 @@
 // The agent's own parsers, under Node: its archive writer over directories in memory, what the host's
 // connections bring it, and the words, tables and files that it reads. Its C code is in agent-sys.ts.
 import assert from 'node:assert/strict';
-import { registerHooks } from 'node:module';
 import { MessageReader, statusOf } from '../../../src/wire/http.ts';
 import { isCredentialName } from '../../../src/wire/credential-name.ts';
 import { isId } from '../../../src/secret/file-attributes.ts';
-import { parseSecretName } from '../../../src/secret/name.ts';
+import { isFault, load, type Fault } from '../agent-modules.ts';
+import { isSecretName, placesInMemory, SecretsWriter } from '../agent-places.ts';
 import type { Target } from '../engine.ts';
 import { pieces, unless } from '../expectations.ts';
 import * as os from '../quickjs/os.ts';
 import * as std from '../quickjs/std.ts';
 import * as sys from '../quickjs/sys.ts';
 import { TAR_CORPUS } from './wire.ts';
-
-const OWN_MODULES: ReadonlySet<string> = new Set(['sys', 'os', 'std']);
-
-registerHooks({
-  resolve: (specifier, context, next) => (OWN_MODULES.has(specifier) && context.parentURL?.includes('/agent/') === true
-    ? next(new URL(`../quickjs/${specifier}.ts`, import.meta.url).href, context)
-    : next(specifier, context)),
-});
-
-// What the build puts in the place of the name.
-Object.assign(globalThis, { __VERSION__: '0.0.0' });
-
-/** Files of the agent are checked with its own types, so that here each is what its use says. */
-const load = <T>(file: string): Promise<T> => import(new URL(`../../../agent/${file}.ts`, import.meta.url).href) as Promise<T>;
-
-interface Fault extends Error {
-  readonly code: string;
-}
-
-const isFault = (error: unknown): boolean => (error as Fault).name === 'Fault' && typeof (error as Fault).code === 'string';
-
-interface Place {
-  readonly directory: { readonly path: string; readonly fd: number; readonly statePath: string; readonly stateFd: number; readonly stagingFd: number };
-  readonly holdings: object;
-}
-
-interface WriterModule {
-  readonly SecretsWriter: new (places: object, kind: 'full' | 'delta') => { push(chunk: Uint8Array): void; commit(): object; abort(): void };
-}
-
-const { SecretsWriter } = await load<WriterModule>('secrets-writer');
-const { Holdings } = await load<{ Holdings: new (directory: Place['directory']) => object }>('holdings');
-
-function place(path: string): Place {
-  const directory = { path, fd: sys.directory(), statePath: `${path}.agent`, stateFd: sys.directory(), stagingFd: sys.directory() };
-  return { directory, holdings: new Holdings(directory) };
-}
 
 const archive: Target = {
   name: 'agent-archive',
@@ -57,10 +20,9 @@ const archive: Target = {
   words: ['ustar', '.wh.', '.cred.', '../', '/etc/passwd', '20 path='],
   maxBytes: 8192,
   check: (spoilt, random) => {
-    const secrets = place('/run/slicer/secrets');
-    const credentials = place('/run/credstore');
-    const opened = [secrets];
-    const places = { secrets, opened, credentials: () => (opened.includes(credentials) ? credentials : (opened.push(credentials), credentials)) };
+    const places = placesInMemory();
+    const [secrets, credentials] = [places.secrets, places.credentials()];
+    places.opened.pop();
     const inputs = [TAR_CORPUS[random.below(TAR_CORPUS.length)] as Buffer, spoilt];
     for (const input of inputs) {
       const before = [secrets, credentials].map(({ directory }) => sys.contents(directory.fd));
@@ -74,12 +36,13 @@ const archive: Target = {
         // A refused archive changes nothing: here nothing fails after the check.
         assert.deepEqual([secrets, credentials].map(({ directory }) => sys.contents(directory.fd)), before);
       }
-      for (const [name] of sys.contents(secrets.directory.fd)) assert.ok(parseSecretName(name) !== undefined, name);
+      for (const [name] of sys.contents(secrets.directory.fd)) assert.ok(isSecretName(name), name);
       for (const [name, file] of sys.contents(credentials.directory.fd)) {
         assert.ok(isCredentialName(name), name);
         assert.ok(file.startsWith('256 0 0 '), 'a credential that is not root\'s alone');
       }
     }
+    assert.deepEqual(sys.takeFindings(), []);
     sys.forget();
   },
 };
