@@ -101,7 +101,7 @@ async function runPrepared(file: RunFile, prepared: PreparedVm, vsock: VsockDevi
     const granted = { vm: file.name, grant, boot: plan.bootCredentials, live: plan.liveCredentials };
     const started = await (around.audit === undefined ? start() : around.audit.grant(granted, start));
     const vsockProcess = keepVsock(started, vmm.vsockReplacement?.(spec), (replacement) => startInPlace(replacement, directory, { programs: prepared.programs, endsWithThis: true }, user),
-      (how) => around.warn(`vm ${file.name}: its VSOCK device ${how}; another has taken its place`));
+      (what) => around.warn(`vm ${file.name}: its VSOCK device ${what}`));
     undo.push(async () => {
       console.silenceVmm();
       vsockProcess.close();

@@ -17,13 +17,13 @@ export function keepVsock(
   started: StartedVm,
   replacement: VsockReplacement | undefined,
   start: (plan: ProcessPlan) => Promise<WatchedProcess>,
-  replaced: (how: string) => void,
+  tell: (what: string) => void,
 ): KeptVsock {
   const replacements: WatchedProcess[] = [];
   let lose: (reason: string) => void = () => undefined;
   const lost = new Promise<string>((resolve) => { lose = resolve; });
   const keeper = new VsockKeeper({
-    ...started, replacement, lost: lose, replaced,
+    ...started, replacement, lost: lose, tell,
     start: async (plan) => {
       const process = await start(plan);
       replacements.push(process);

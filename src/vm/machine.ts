@@ -230,7 +230,7 @@ export class Machine {
       processes,
       start: (plan) => this.#enqueue(() => this.#startVsock(plan)),
       lost: (reason) => void this.#ended('failed', reason),
-      replaced: (how) => this.#parts.warn(`the VSOCK device of vm "${this.hostname}" ${how}; another has taken its place`),
+      tell: (what) => this.#parts.warn(`the VSOCK device of vm "${this.hostname}" ${what}`),
     });
     for (const { identity, ended } of processes) {
       if (identity.role !== 'vsock') void ended.then((how) => this.#processEnded(identity.role, how));

@@ -1,5 +1,6 @@
 // Keeps a VM's VSOCK process alive: when it ends, and its VMM does not, another takes its place where the VMM
-// can bring that to a guest that runs on; where it can't, the VM has failed.
+// can bring that to a guest that runs on; where it can't, the VM has failed. Something may end each of them (a guest
+// that restarts all the time does): then the next ones come later, and no VM fails for it.
 //
 // A vhost-device-vsock 0.3.0 that goes on, without the thread that does its work, counts as ended. That
 // thread ends when anything happens on the host's side, a close included, while the guest has set no queues
@@ -14,9 +15,8 @@ import type { WatchedProcess } from './watched-process.ts';
 /** A VSOCK process ends with its VMM, and may be noticed first. A VMM that ends closes its control socket before. */
 const VMM_CLOSES_MS = 150;
 const VMM_ENDS_MS = 2_000;
-/** More of them, and there is something that ends each: the guest, for instance. */
-const REPLACEMENTS_MAX = 5;
-const REPLACEMENTS_MS = 60_000;
+/** How many may take the place of another within how many milliseconds, before the next has to wait. */
+export const REPLACEMENT_PACE = { count: 5, withinMs: 60_000 };
 const WORKER = 'vring_worker';
 const WORKER_LOOK_MS = 250;
 /** As long as a guest may take from its reset until its kernel has set up its devices. */
@@ -32,8 +32,10 @@ export interface VsockKeeperParts {
   readonly processes: readonly WatchedProcess[];
   /** Called once, when the VM is to go on without VSOCK. */
   readonly lost: (reason: string) => void;
-  /** `how`: how the one before ended. */
-  readonly replaced: (how: string) => void;
+  /** Told what somebody may want to know of the process, as the end of a sentence. */
+  readonly tell: (what: string) => void;
+  /** `REPLACEMENT_PACE` unless given. */
+  readonly pace?: { readonly count: number; readonly withinMs: number };
 }
 
 export class VsockKeeper {
@@ -86,15 +88,13 @@ export class VsockKeeper {
     if (this.#closing.signal.aborted) return;
     let why = '';
     if (replacement !== undefined && control !== undefined) {
-      if (this.#isTooOften()) why = `, as ${REPLACEMENTS_MAX} before it did within a minute`;
-      else {
-        try {
-          await this.#replace(replacement, control);
-          return this.#parts.replaced(how);
-        } catch (error) {
-          if (this.#closing.signal.aborted) return;
-          why = `, and another could not take its place: ${(error as Error).message}`;
-        }
+      try {
+        if (!await this.#isTurn(how)) return;
+        await this.#replace(replacement, control);
+        return this.#parts.tell(`${how}; another has taken its place`);
+      } catch (error) {
+        if (this.#closing.signal.aborted) return;
+        why = `, and another could not take its place: ${(error as Error).message}`;
       }
     }
     if (!await this.#isVmmEnding() && !this.#closing.signal.aborted) this.#parts.lost(`its VSOCK device ${how}${why}`);
@@ -120,10 +120,18 @@ export class VsockKeeper {
     this.#watch(started);
   }
 
-  #isTooOften(): boolean {
-    const now = performance.now();
-    while ((this.#replacedAtMs[0] ?? now) < now - REPLACEMENTS_MS) this.#replacedAtMs.shift();
-    return this.#replacedAtMs.push(now) > REPLACEMENTS_MAX;
+  /** Waits until another may come; false when there is no VMM any more to bring it to. */
+  async #isTurn(how: string): Promise<boolean> {
+    const { count, withinMs } = this.#parts.pace ?? REPLACEMENT_PACE;
+    const waitMs = Math.ceil((this.#replacedAtMs.at(-count) ?? -Infinity) + withinMs - performance.now());
+    if (waitMs > 0) {
+      this.#parts.tell(`${how}, as others did shortly before; the next takes its place in ${Math.ceil(waitMs / 1000)} s`);
+      const isOver = await Promise.race([this.#vmmEnded.then(() => true), delay(waitMs, false, { signal: this.#closing.signal, ref: false })]);
+      if (isOver) return false;
+    }
+    this.#replacedAtMs.push(performance.now());
+    this.#replacedAtMs.splice(0, this.#replacedAtMs.length - count);
+    return true;
   }
 }
 

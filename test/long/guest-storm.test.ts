@@ -73,7 +73,7 @@ test(`a guest whose VSOCK process is killed ${Math.ceil(ROUNDS / 5)} times while
       await delay(random() * 200);
     }
     await untilEqual(slicer, 'vm-1', () => true);
-    // More than five within a minute are more than Slicer bears with.
+    // More than five within a minute wait for their turn.
     await delay(13_000);
   }
 });
