@@ -13,6 +13,7 @@ import { ensureVhostDeviceVsock } from '../../image/vhost-device-vsock.ts';
 import { VERSION } from '../../src/api/version.ts';
 import { DEFAULT_UIDS } from '../../src/vm/vm-user.ts';
 import { makePackage, makePackageOfVersion, scratchDirectory } from '../package/made-package.ts';
+import { BROUGHT_VMMS, findVmms } from '../lab/lab.ts';
 import { MISSING_DEBIAN } from '../vm/parts.ts';
 import { oneGroup, withSlicer } from '../vm/slicer.ts';
 
@@ -32,6 +33,9 @@ after(() => rmSync(scratch, { recursive: true }));
 const inside = (script: string, stdin?: Uint8Array): Promise<string> =>
   fixture.slicer.inGuest(MACHINE, script, { limitMs: LIMIT_MS, ...(stdin === undefined ? {} : { stdin }) });
 
+/** The granted secret, as the VM has it. */
+const valueIn = (vm: string): Promise<string> => inside(`slicer vm exec ${vm} -- cat /run/slicer/secrets/api-key`);
+
 /** The service is up when its daemon answers, which a client finds out by asking. */
 const UNTIL_UP = 'n=0; until slicer info >/dev/null 2>&1; do n=$((n+1)); [ $n -lt 200 ] || { journalctl --no-pager -u slicer | tail -20; exit 1; }; done';
 
@@ -42,9 +46,24 @@ async function install(file: string): Promise<void> {
   await inside(UNTIL_UP);
 }
 
-/** Of the process, and of the service's daemon. */
-const qemuPid = async (): Promise<string> => (await inside('pidof qemu-system-x86_64')).trim();
+interface InnerVm {
+  readonly name: string;
+  readonly vmm: string;
+}
+
+const vmms = findVmms({}, process.env);
+/** In the order in which they are launched. */
+const VMS: readonly InnerVm[] = ['qemu-system-x86_64', ...BROUGHT_VMMS.filter((vmm) => vmms[vmm] !== undefined)].map((vmm, index) => ({ name: `web-${index + 1}`, vmm }));
+
+/** Of the VMMs, and of the service's daemon. */
+const pidsOf = async (): Promise<string> => inside(VMS.map(({ vmm }) => `pidof ${vmm}`).join('; '));
 const daemonPid = async (): Promise<string> => (await inside('systemctl show --property MainPID --value slicer')).trim();
+
+/** Prints whether Cloud Hypervisor says that Landlock is on. */
+const isConfined = (vm: string): string => `/usr/lib/slicer/node -e "
+  require('http').get({ socketPath: process.argv[1], path: '/api/v1/vm.info' }, async (answer) => {
+    console.log(JSON.parse(Buffer.concat(await answer.toArray())).config.landlock_enable);
+  })" /run/slicer-0/*/${vm}/control.sock`;
 
 /** Whatever is called so, on disks and in memory. That Debian is a VM of Slicer's, and has an agent. */
 const NAMED = "find / /run /dev/shm -xdev -iname '*slicer*' | sort";
@@ -81,12 +100,23 @@ test('a VM is launched by the service', { skip, timeout: LIMIT_MS }, async () =>
   await inside('tar -xf - -C /var/cache/slicer', archiveOf([dirname(kernel.vmlinux), busybox.directory, dirname(tiny.initrd), dirname(device)]));
   await inside('slicer image build');
   assert.equal(await inside(`slicer vm launch --wait --timeout=${LIMIT_MS / 1000}s --secret=api-key --ram-mb=128`), 'web-1\n');
-  assert.equal(await inside('slicer vm exec web-1 -- cat /run/slicer/secrets/api-key'), 'a value\n');
+  assert.equal(await valueIn('web-1'), 'a value\n');
 });
 
-test('under the service a VM has a user of its own, who reads neither the store nor what is another\'s', { skip, timeout: LIMIT_MS }, async () => {
-  const [qemu, daemon] = [await qemuPid(), await daemonPid()];
-  const status = await inside(`cat /proc/${qemu}/status`);
+for (const vmm of BROUGHT_VMMS) {
+  const isMissing = vmms[vmm] === undefined && `${vmm} is not on the PATH: SLICER_LAB_${vmm.replaceAll('-', '_').toUpperCase()}=PATH`;
+  test(`a VM is launched by the service on ${vmm}`, { skip: skip || isMissing, timeout: LIMIT_MS }, async () => {
+    await inside(`cat > /usr/local/bin/${vmm}; chmod 755 /usr/local/bin/${vmm}`, readFileSync(vmms[vmm] as string));
+    const { name } = VMS.find((each) => each.vmm === vmm) as InnerVm;
+    assert.equal(await inside(`slicer vm launch --hypervisor=${vmm} --wait --timeout=${LIMIT_MS / 1000}s --secret=api-key --ram-mb=128`), `${name}\n`);
+    assert.equal(await valueIn(name), 'a value\n');
+    if (vmm === 'cloud-hypervisor') assert.equal(await inside(isConfined(name)), await inside('grep -q landlock /sys/kernel/security/lsm && echo true || echo false'));
+  });
+}
+
+for (const { vmm } of VMS) test(`under the service a VM has a user of its own, who reads neither the store nor what is another's: ${vmm}`, { skip, timeout: LIMIT_MS }, async () => {
+  const [pid, daemon] = [(await inside(`pidof ${vmm}`)).trim(), await daemonPid()];
+  const status = await inside(`cat /proc/${pid}/status`);
   const valueOf = (name: string): string => new RegExp(`^${name}:\\s+(.*)$`, 'm').exec(status)?.[1] ?? '';
   const uid = Number(valueOf('Uid').split('\t')[0]);
   assert.ok(uid >= DEFAULT_UIDS.first && uid <= DEFAULT_UIDS.last, status);
@@ -94,10 +124,10 @@ test('under the service a VM has a user of its own, who reads neither the store 
   assert.deepEqual(['CapPrm', 'CapEff', 'CapAmb', 'NoNewPrivs', 'Seccomp'].map(valueOf), ['0000000000000000', '0000000000000000', '0000000000000000', '1', '2']);
 
   // Where that process is, and as its user: what root reads there, it does not.
-  const asVm = (command: string): Promise<string> => inside(`nsenter --target ${qemu} --mount setpriv --reuid=${uid} --regid=${uid} --clear-groups sh -c '${command}' 2>/dev/null || echo refused`);
-  const asRoot = (command: string): Promise<string> => inside(`nsenter --target ${qemu} --mount sh -c '${command}'`);
-  const place = (await inside('echo /run/slicer-0/*/web-1')).trim();
-  for (const command of ['cat /var/lib/slicer/secrets/api-key', 'ls /var/lib/slicer', `cat ${place}/boot-token`, `ls ${place}`, `cat /proc/${daemon}/environ`]) {
+  const asVm = (command: string): Promise<string> => inside(`nsenter --target ${pid} --mount setpriv --reuid=${uid} --regid=${uid} --clear-groups sh -c '${command}' 2>/dev/null || echo refused`);
+  const asRoot = (command: string): Promise<string> => inside(`nsenter --target ${pid} --mount sh -c '${command}'`);
+  const places = (await inside(`echo ${VMS.map(({ name }) => `/run/slicer-0/*/${name}`).join(' ')}`)).trim().split(' ');
+  for (const command of ['cat /var/lib/slicer/secrets/api-key', 'ls /var/lib/slicer', `cat ${places[0]}/boot-token`, ...places.map((place) => `ls ${place}`), `cat /proc/${daemon}/environ`]) {
     assert.notEqual(await asRoot(command), '', command);
     assert.equal(await asVm(command), 'refused\n', command);
   }
@@ -110,33 +140,34 @@ test('systemd says at most OK of the service\'s exposure', { skip, timeout: LIMI
   assert.match(said, /Overall exposure level for slicer\.service: [0-4]\.\d OK/);
 });
 
-test('systemctl restart, stop and start leave the VM running, and journalctl has the log', { skip, timeout: LIMIT_MS }, async () => {
-  const [qemu, daemon] = [await qemuPid(), await daemonPid()];
+test('systemctl restart, stop and start leave VMs running, and journalctl has the log', { skip, timeout: LIMIT_MS }, async () => {
+  const [pids, daemon] = [await pidsOf(), await daemonPid()];
   await inside('systemctl restart slicer');
   assert.notEqual(await daemonPid(), daemon);
   await inside('systemctl stop slicer; systemctl start slicer');
-  assert.equal(await qemuPid(), qemu);
-  assert.equal(await inside('slicer vm exec web-1 -- cat /run/slicer/secrets/api-key'), 'a value\n');
+  assert.equal(await pidsOf(), pids);
+  for (const { name } of VMS) assert.equal(await valueIn(name), 'a value\n');
   assert.match(await inside('journalctl --no-pager --output=cat -u slicer'), /slicer is up/);
 });
 
-test('an upgrade keeps the VM running, its secrets in place, and serves it on', { skip, timeout: LIMIT_MS }, async () => {
-  const [qemu, daemon] = [await qemuPid(), await daemonPid()];
+test('an upgrade keeps VMs running, their secrets in place, and serves them on', { skip, timeout: LIMIT_MS }, async () => {
+  const [pids, daemon] = [await pidsOf(), await daemonPid()];
   await install(await makePackage(scratch));
   assert.match(await inside('slicer version'), new RegExp(`^slicer ${VERSION.replaceAll('.', '\\.')} `));
   assert.match(await inside('slicer info --json'), new RegExp(`"version": "${VERSION.replaceAll('.', '\\.')}"`));
   assert.notEqual(await daemonPid(), daemon, 'the daemon is the new one');
-  assert.equal(await qemuPid(), qemu, 'the VM is the one from before');
-  assert.match(await inside('slicer vm list'), /^web-1 .*Running/m);
+  assert.equal(await pidsOf(), pids, 'the VMs are those from before');
+  const listed = await inside('slicer vm list');
+  for (const { name } of VMS) assert.match(listed, new RegExp(`^${name} .*Running`, 'm'));
   assert.match(await inside('slicer secret list'), /^api-key$/m);
-  assert.equal(await inside('slicer vm exec web-1 -- cat /run/slicer/secrets/api-key'), 'a value\n');
+  for (const { name } of VMS) assert.equal(await valueIn(name), 'a value\n');
   await inside('echo "a newer value" | slicer secret update api-key --wait=5m');
-  assert.equal(await inside('slicer vm exec web-1 -- cat /run/slicer/secrets/api-key'), 'a newer value\n');
+  for (const { name } of VMS) assert.equal(await valueIn(name), 'a newer value\n');
 });
 
 test('what is removed leaves no VM and no service, and keeps secrets and configuration', { skip, timeout: LIMIT_MS }, async () => {
   await inside('apt-get -qq -y remove slicer');
-  assert.equal(await inside('pidof qemu-system-x86_64 vhost-device-vsock || true'), '');
+  assert.equal(await inside(`pidof ${VMS.map(({ vmm }) => vmm).join(' ')} vhost-device-vsock || true`), '');
   assert.equal(await inside('systemctl is-active slicer || true; command -v slicer || true'), 'inactive\n');
   assert.equal(await inside('cat /var/lib/slicer/secrets/api-key; ls /etc/slicer'), 'a newer value\nslicer.yaml\n');
   assert.equal(await inside('ls -A /run/slicer-0 /run/slicer-users 2>/dev/null || true'), '', 'the VM\'s sockets, token and user are gone');
