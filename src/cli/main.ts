@@ -1,7 +1,7 @@
 // The command `slicer`. Whatever happens, what the user sees is lines of facts and hints, and the exit
 // code says which kind of failure it was; a stack is shown only with --debug.
-import { CATALOGUE } from '../errors/catalogue.ts';
-import { SlicerError } from '../errors/slicer-error.ts';
+import { CATALOGUE, EXIT } from '../errors/catalogue.ts';
+import { fail, SlicerError } from '../errors/slicer-error.ts';
 import type { Context } from './context.ts';
 import { sayError } from './output.ts';
 import { runProgram } from './program.ts';
@@ -14,20 +14,24 @@ const context: Context = {
     return process.stdin;
   },
   get stdout() {
-    return quietly(process.stdout);
+    return onceListened(process.stdout, lostOutput);
   },
+  // What nobody reads stops nothing: whether it was done, the exit code says.
   get stderr() {
-    return quietly(process.stderr);
+    return onceListened(process.stderr, () => undefined);
   },
   exitCode: 0,
 };
 
-/** A reader that has seen enough (`slicer vm logs web-1 | head`) is no error. */
-function quietly(stream: NodeJS.WriteStream): NodeJS.WriteStream {
-  if (stream.listenerCount('error') === 0) {
-    stream.on('error', ({ code }: NodeJS.ErrnoException) => process.exit(code === 'EPIPE' ? context.exitCode : 1));
-  }
-  return stream;
+function onceListened(stream: NodeJS.WriteStream, onError: (error: NodeJS.ErrnoException) => void): NodeJS.WriteStream {
+  return stream.listenerCount('error') === 0 ? stream.on('error', onError) : stream;
+}
+
+/** A reader that has seen enough (`slicer vm logs web-1 | head`) is no error. A full disk is one. */
+function lostOutput({ code }: NodeJS.ErrnoException): void {
+  if (code === 'EPIPE') process.exit(context.exitCode);
+  sayError(context, fail('internal', `standard output can't be written (${code ?? 'unknown'})`));
+  process.exit(EXIT.failed);
 }
 
 runProgram(context)

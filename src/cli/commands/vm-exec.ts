@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { constants } from 'node:os';
 import type { Command } from 'commander';
 import type { ExecEvent } from '../../client/exec-stream.ts';
@@ -86,5 +87,6 @@ async function passOn(event: ExecEvent, context: Context): Promise<void> {
   if (event.type === 'exit') context.exitCode = event.exitCode;
   if (event.type !== 'stdout' && event.type !== 'stderr') return;
   const stream = context[event.type];
-  if (!stream.write(event.data)) await new Promise((resolve) => stream.once('drain', resolve));
+  // A stderr that nobody reads any more takes nothing, and never drains.
+  if (!stream.write(event.data)) await once(stream, 'drain').catch(() => undefined);
 }
