@@ -24,9 +24,10 @@ const body = <Schema extends z.ZodType>(schema: Schema, required: boolean) => ({
 
 const stdin = z.string().openapi({ format: 'binary', description: "The command's stdin, with `stdin=true`" });
 
-const common = ['unauthorized', 'forbidden', 'internal', 'shutting_down'] as const;
+/** Any request can have a parameter that is unknown. */
+const common = ['invalid_request', 'unauthorized', 'forbidden', 'internal', 'shutting_down'] as const;
 const storeChange = ['store_not_private', 'store_not_writable', 'store_full', 'audit_not_writable'] as const;
-const agentCall = ['vm_not_found', 'vm_not_running', 'agent_not_ready', 'agent_unreachable', 'agent_protocol'] as const;
+const agentCall = ['vm_not_found', 'vm_not_running', 'too_many_requests', 'agent_not_ready', 'agent_unreachable', 'agent_protocol'] as const;
 
 export const routes = {
   listSecrets: createRoute({
@@ -38,7 +39,7 @@ export const routes = {
     request: { query: changeQuery, ...body(createSecretBody, true) },
     responses: {
       201: json(changedSecret, 'Created; `delivery` is there when `wait` was asked for'),
-      ...errorAnswers('invalid_request', 'invalid_name', 'invalid_base64', 'invalid_permissions', 'invalid_owner',
+      ...errorAnswers('invalid_name', 'invalid_base64', 'invalid_permissions', 'invalid_owner',
         'value_too_large', 'body_too_large', 'secret_exists', ...storeChange, ...common),
     },
   }),
@@ -47,7 +48,7 @@ export const routes = {
     request: { params: secretPath, query: changeQuery, ...body(updateSecretBody, true) },
     responses: {
       200: json(changedSecret, 'Changed; `delivery` is there when `wait` was asked for'),
-      ...errorAnswers('invalid_request', 'invalid_name', 'invalid_base64', 'invalid_permissions', 'invalid_owner', 'empty_value',
+      ...errorAnswers('invalid_name', 'invalid_base64', 'invalid_permissions', 'invalid_owner', 'empty_value',
         'value_too_large', 'body_too_large', 'secret_not_found', ...storeChange, ...common),
     },
   }),
@@ -56,7 +57,7 @@ export const routes = {
     request: { params: secretPath, query: changeQuery },
     responses: {
       200: json(removedSecret, 'Removed; `delivery` is there when `wait` was asked for'),
-      ...errorAnswers('invalid_request', 'invalid_name', 'secret_not_found', ...storeChange, ...common),
+      ...errorAnswers('invalid_name', 'secret_not_found', ...storeChange, ...common),
     },
   }),
   storeState: createRoute({
@@ -70,6 +71,8 @@ export const routes = {
   }),
   healthz: createRoute({
     method: 'get', path: '/healthz', tags: ['daemon'], summary: 'Liveness; needs no token', security: [],
+    // Who asks for liveness adds parameters of its own, against caches say.
+    request: { query: z.looseObject({}) },
     responses: { 200: json(liveness, 'The daemon answers') },
   }),
 
@@ -85,7 +88,7 @@ export const routes = {
     request: { query: auditQuery },
     responses: {
       200: { description: 'JSON lines, one record each', content: { 'application/x-ndjson': { schema: auditRecord } } },
-      ...errorAnswers('invalid_request', ...common),
+      ...errorAnswers(...common),
     },
   }),
 
@@ -96,15 +99,15 @@ export const routes = {
   listGroupNodes: createRoute({
     method: 'get', path: '/hostgroup/{name}/nodes', tags: ['nodes'], summary: 'List the nodes of a host group',
     request: { params: groupPath, query: nodesQuery },
-    responses: { 200: json(node.array(), 'By number'), ...errorAnswers('invalid_request', 'group_not_found', ...common) },
+    responses: { 200: json(node.array(), 'By number'), ...errorAnswers('group_not_found', ...common) },
   }),
   launchNode: createRoute({
     method: 'post', path: '/hostgroup/{name}/nodes', tags: ['nodes'], summary: 'Launch a VM',
     request: { params: groupPath, query: launchQuery, ...body(launchBody, false) },
     responses: {
       201: json(node, 'Launched'),
-      ...errorAnswers('invalid_request', 'invalid_name', 'empty_value', 'body_too_large', 'value_too_large', 'group_not_found', 'secret_not_found', 'wait_timeout',
-        'launch_failed', 'vsock_port_taken', 'missing_part', ...common),
+      ...errorAnswers('invalid_name', 'empty_value', 'body_too_large', 'value_too_large', 'group_not_found', 'secret_not_found', 'wait_timeout',
+        'launch_failed', 'vsock_port_taken', 'missing_part', 'no_memory_file_system', 'store_not_private', 'store_not_writable', 'audit_not_writable', ...common),
     },
   }),
   deleteGroupNode: createRoute({
@@ -115,14 +118,14 @@ export const routes = {
   listNodes: createRoute({
     method: 'get', path: '/nodes', tags: ['nodes'], summary: 'List all nodes',
     request: { query: nodesQuery },
-    responses: { 200: json(node.array(), 'By group and number; attached VMs last'), ...errorAnswers('invalid_request', ...common) },
+    responses: { 200: json(node.array(), 'By group and number; attached VMs last'), ...errorAnswers(...common) },
   }),
   attachNode: createRoute({
     method: 'post', path: '/nodes', tags: ['nodes'], summary: 'Serve secrets to a VM that something else started',
     request: body(attachBody, true),
     responses: {
       201: json(node, 'Attached'),
-      ...errorAnswers('invalid_request', 'invalid_name', 'body_too_large', 'secret_not_found', 'vm_exists', ...common),
+      ...errorAnswers('invalid_name', 'body_too_large', 'secret_not_found', 'vm_exists', 'already_running', 'audit_not_writable', ...common),
     },
   }),
   deleteNode: createRoute({
@@ -144,7 +147,7 @@ export const routes = {
   vmLogs: createRoute({
     method: 'get', path: '/vm/{hostname}/logs', tags: ['vm'], summary: 'The console log',
     request: { params: nodePath, query: logsQuery },
-    responses: { 200: json(vmLogs, 'The last lines'), ...errorAnswers('invalid_request', 'vm_not_found', ...common) },
+    responses: { 200: json(vmLogs, 'The last lines'), ...errorAnswers('vm_not_found', ...common) },
   }),
   vmHealth: createRoute({
     method: 'get', path: '/vm/{hostname}/health', tags: ['vm'], summary: 'Ask the agent (HEAD too, for the status alone)',
@@ -159,7 +162,7 @@ export const routes = {
         description: 'JSON lines while the command runs; one object with `buffered`',
         content: { 'application/x-ndjson': { schema: execFrame }, 'application/json': { schema: execResult } },
       },
-      ...errorAnswers('invalid_request', 'invalid_owner', 'exec_failed', ...agentCall, ...common),
+      ...errorAnswers('invalid_owner', 'exec_failed', 'audit_not_writable', ...agentCall, ...common),
     },
   }),
 } as const;

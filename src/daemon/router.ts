@@ -1,7 +1,7 @@
 // Attaches handlers to the routes of src/api: who may ask, what a request must be, and how errors are
 // answered, the same for every route.
 import type { HttpBindings } from '@hono/node-server';
-import type { RouteConfig, z } from '@hono/zod-openapi';
+import { z, type RouteConfig } from '@hono/zod-openapi';
 import { Hono, type Context } from 'hono';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import { isIP } from 'node:net';
@@ -21,6 +21,9 @@ export type Bindings = HttpBindings & {
   /** Whether anybody who reaches the listener is let in. */
   readonly isOpen: boolean;
 };
+
+/** Of routes that take no parameters: one that is ignored may have been meant to keep something from being done. */
+const NO_QUERY = z.strictObject({});
 
 /** How long a client may go on sending after it was refused. */
 const LINGER_MS = 2_000;
@@ -140,7 +143,7 @@ async function parse<Route extends RouteConfig>(route: Route, context: ApiContex
     if (!result.success) problems.push(...problemsOf(result.error));
     return result.data;
   };
-  const input = { params: await parsed(params, context.req.param()), query: await parsed(query, queryOf(context)) };
+  const input = { params: await parsed(params, context.req.param()), query: await parsed(query ?? NO_QUERY, queryOf(context)) };
   const jsonBody = body?.content['application/json'];
   let json: unknown;
   if (jsonBody !== undefined && 'schema' in jsonBody) {

@@ -62,6 +62,17 @@ test('what is unknown asks for the token too, and liveness does not', async (t) 
   assert.deepEqual([status, body], [200, { status: 'ok' }]);
 });
 
+test('a parameter that a route does not know refuses the request before anything is done; liveness takes any', async (t) => {
+  const { api } = await bench(t);
+  assert.equal((await api('POST', '/secrets', { name: 'x', data: base64('1') })).status, 201);
+  for (const { method, path } of Object.values(routes).filter(({ path }) => path !== '/healthz')) {
+    const { status, body } = await api(method.toUpperCase(), `${path.replace(/\{[^}]+\}/g, 'x')}?dry_run=true`);
+    assert.deepEqual([status, /unknown field "dry_run"/.test(body.error)], [400, true], `${method} ${path}`);
+  }
+  assert.equal((await api('GET', '/secrets')).body.length, 1);
+  assert.equal((await api('GET', '/healthz?from=balancer')).status, 200);
+});
+
 test('both listeners serve at once; the socket asks for no token and is its owner\'s', async (t) => {
   const { tcp, tokenFile, api, socket } = await bench(t);
   assert.equal(statSync(socket).mode & 0o777, 0o600);

@@ -13,6 +13,7 @@ import type { Log } from '../../src/daemon/log.ts';
 import { LIVE_LIMITS } from '../../src/live/limits.ts';
 import { VsockDevice } from '../live/vsock-device.ts';
 import { WireAgent } from '../live/wire-agent.ts';
+import { requireDescribed } from './described.ts';
 import { GuestVms } from './guest-vms.ts';
 
 export const MIB = 1024 * 1024;
@@ -111,7 +112,9 @@ export async function call(
 ): Promise<Answer> {
   const incoming = await send(where, method, path, body, headers);
   const answer = await text(incoming);
-  return { status: incoming.statusCode as number, headers: incoming.headers, text: answer, body: parsed(answer) };
+  const [status, json] = [incoming.statusCode as number, parsed(answer)];
+  if (status >= 400) requireDescribed(method, path, status, (json as { code?: unknown } | undefined)?.code);
+  return { status, headers: incoming.headers, text: answer, body: json };
 }
 
 /** Resolves with the answer's head. */
