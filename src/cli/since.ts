@@ -12,7 +12,13 @@ export function parseSince(text: string, nowMs: number): number {
     const ago = [...text.matchAll(/(\d+)([smhd])/g)].reduce((sum, [, digits, unit]) => sum + Number(digits) * (UNIT_MS[unit as string] as number), 0);
     return Math.max(0, nowMs - ago);
   }
-  const timeMs = TIME.test(text) ? Date.parse(text.replace(' ', 'T')) : Number.NaN;
+  const timeMs = TIME.test(text) && isDay(text.slice(0, 10)) ? Date.parse(text.replace(' ', 'T')) : Number.NaN;
   if (!Number.isNaN(timeMs)) return timeMs;
   throw fail('usage', '--since must be how long ago, as 30m, 12h or 7d, or a time, as 2026-01-31 or 2026-01-31T08:00:00Z');
 }
+
+/** Whether a calendar has it: Date.parse takes 30 February for 2 March. */
+const isDay = (date: string): boolean => {
+  const midnight = new Date(`${date}T00:00:00Z`);
+  return !Number.isNaN(midnight.getTime()) && midnight.toISOString().startsWith(date);
+};

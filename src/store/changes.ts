@@ -161,7 +161,7 @@ function servedStamp(parts: ChangeParts, name: SecretName): Stamp {
   const now = observe(join(parts.directory.path, name));
   const skipped = parts.ledger.reasonSkipped(name);
   if (now.kind === 'regular' && skipped === undefined) return now.stamp;
-  if (now.kind === 'absent') throw fail('secret_not_found', `secret "${name}" does not exist`, 'slicer secret list');
+  if (now.kind === 'absent') throw fail('secret_not_found', `there is no secret "${name}"`, 'slicer secret list');
   const reason = now.kind === 'regular' ? skipped : now.reason;
   throw fail('secret_not_found', `"${name}" is in the store but is not served: it ${reason}`, 'slicer secret list -v');
 }

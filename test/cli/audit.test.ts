@@ -154,6 +154,6 @@ for (const [typed, expected] of [
 ] as const) {
   test(`--since=${typed} is a point in time`, () => assert.equal(parseSince(typed, NOW), expected));
 }
-for (const typed of ['', '1', '1w', '-1h', 'h', '2026', '2026-13-01', '2026-01-31T25:00', 'now']) {
+for (const typed of ['', '1', '1w', '-1h', 'h', '2026', '2026-13-01', '2026-02-30', '2026-02-29T08:00:00Z', '2026-01-31T25:00', 'now']) {
   test(`--since=${typed} is refused`, () => assert.throws(() => parseSince(typed, NOW), { code: 'usage' }));
 }

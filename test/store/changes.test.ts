@@ -89,7 +89,7 @@ test('changes of what is not there, or is there already, are refused', async (t)
   await assert.rejects(store.create(name('link'), secret('w'), PRIVATE), {
     code: 'secret_exists', message: '"link" is in the store but is not served: it is a symbolic link',
   });
-  await assert.rejects(store.update(name('t'), { mode: 0 }), { code: 'secret_not_found', message: 'secret "t" does not exist' });
+  await assert.rejects(store.update(name('t'), { mode: 0 }), { code: 'secret_not_found', message: 'there is no secret "t"' });
   await assert.rejects(store.update(name('link'), { value: secret('w') }), { code: 'secret_not_found' });
   await assert.rejects(store.remove(name('t')), { code: 'secret_not_found' });
   await assert.rejects(store.remove(name('link')), { code: 'secret_not_found' });
