@@ -132,6 +132,18 @@ type StartProgram = (request: object, handlers: { onStarted: (program: Program) 
 const { serveCommands } = await load<{ serveCommands(listener: number): void }>('commands');
 const { startThrough } = await load<{ startThrough(path: string): StartProgram }>('program');
 
+/** The request that ends with one of the lines: what comes behind it is not looked at. */
+function requestIn(text: string): unknown {
+  for (let end = text.indexOf('\n'); end >= 0; end = text.indexOf('\n', end + 1)) {
+    try {
+      return JSON.parse(text.slice(0, end));
+    } catch {
+      // It has more lines.
+    }
+  }
+  throw new Error('a program without a request');
+}
+
 const REQUEST = { argv: ['/bin/true', '-x'], env: ['A=b'], cwd: '/', uid: 0, gid: 0, groups: ['1', '2'], stdin: true };
 const startFromService = startThrough('/run/commands.sock');
 const COMMANDS_LISTENER = -7;
@@ -159,7 +171,7 @@ const programs: Target = {
     await os.readOn();
     assert.ok(asker.closed && spawned.length <= 1);
     for (const { argv, uid, gid, ends: streams } of spawned) {
-      const request = JSON.parse(line.toString()) as typeof REQUEST;
+      const request = requestIn(line.toString()) as typeof REQUEST;
       assert.deepEqual(argv, request.argv);
       assert.ok(isId(uid) && isId(gid) && argv.length > 0 && argv.every((word) => typeof word === 'string'));
       assert.deepEqual(streams, request.stdin ? ends : [-1, ...ends]);

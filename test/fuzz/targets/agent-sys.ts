@@ -1,7 +1,7 @@
 // The agent's C code, with the compiler's sanitizers, in a process that is given the inputs one by one.
 import assert from 'node:assert/strict';
 import type { Target } from '../engine.ts';
-import { SanitizedCalls } from '../sanitized/program.ts';
+import { SanitizedCalls } from '../sanitized/calls.ts';
 
 let calls: SanitizedCalls | undefined;
 
