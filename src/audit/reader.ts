@@ -1,6 +1,7 @@
 // Reads a log, its rotated files first. Guarantees: every whole line that was there comes once, in order, and
 // when it follows so does every later one, across rotation; what is no record is passed over. It needs nothing
 // of the writer but its files, so that a log can be read where no daemon runs.
+import { constants } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import { fail, SlicerError } from '../errors/slicer-error.ts';
 import type { AuditRecord } from '../api/audit.ts';
@@ -124,12 +125,17 @@ function filesOf(path: string): FoundFile[] {
   }
 }
 
+/** A FIFO would hold up who opens it, and a device may never end. */
 async function openFile({ path }: FoundFile): Promise<FileHandle> {
+  let handle: FileHandle;
   try {
-    return await open(path, 'r');
+    handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (error) {
     throw notReadable(path, error);
   }
+  if ((await handle.stat()).isFile()) return handle;
+  await handle.close();
+  throw fail('forbidden', `the audit log "${path}" is not a file`);
 }
 
 function notReadable(path: string, error: unknown): SlicerError {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { appendFileSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -75,6 +76,14 @@ test('a log that is not there is said not to be', async (t) => {
   const { path } = logFor(t);
   await assert.rejects(read(join(path, '..', 'nope.log')), { code: 'not_found' });
   await assert.rejects(read(join(path, '..', 'nope', 'audit.log')), { code: 'not_found' });
+});
+
+test('what is not a file is refused, before a FIFO holds anybody up or a device goes on for ever', async (t) => {
+  const { path } = logFor(t);
+  execFileSync('mkfifo', [`${path}.fifo`]);
+  for (const other of [`${path}.fifo`, '/dev/zero', join(path, '..')]) {
+    await assert.rejects(read(other), { code: 'forbidden', message: `the audit log "${other}" is not a file` });
+  }
 });
 
 test('who follows gets every record once and in order, across as many rotations as there are', async (t) => {
