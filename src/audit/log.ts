@@ -5,7 +5,7 @@
 // A change is recorded twice, as begun and as ended, so that nothing is acknowledged without a record, and
 // nothing is changed without one however this process ends. See docs/architecture.md.
 import { dirname } from 'node:path';
-import { errnoOf, fileRemedy } from '../errors/file-fault.ts';
+import { errnoOf, fileRemedy, shellQuote } from '../errors/file-fault.ts';
 import { fail, SlicerError } from '../errors/slicer-error.ts';
 import { LogFile, type LogFileOptions } from './log-file.ts';
 import { ACTOR, formatReads, formatRecord, type AuditEntry, type ReadForm } from './record.ts';
@@ -185,7 +185,7 @@ function notWritable(path: string, error: unknown): SlicerError {
 }
 
 function hintFor(path: string, errno: string): string {
-  if (errno === 'ENOENT') return `mkdir -p ${dirname(path)}`;
+  if (errno === 'ENOENT') return `mkdir -p ${shellQuote(dirname(path))}`;
   // The file itself may not be there.
   const place = errno === 'EACCES' || errno === 'EPERM' ? path : dirname(path);
   return fileRemedy(errno, place) ?? `ls -ld ${path}`;

@@ -1,11 +1,11 @@
 // The API's listeners: Unix sockets, which file permissions guard, and TCP, which bearer tokens do.
-import { readFileSync } from 'node:fs';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { ApiConfig, RoleSocket, TcpListener, UnixListener } from '../config/config.ts';
-import { fail } from '../errors/slicer-error.ts';
+import { absentGroup } from '../config/absent-places.ts';
+import { groupId } from '../config/group-id.ts';
+import { fail, SlicerError } from '../errors/slicer-error.ts';
 import { listenPrivately } from '../live/socket-listener.ts';
-import { isId } from '../secret/file-attributes.ts';
 import { serverFor } from './api-server.ts';
 import { bySocket, byToken } from './caller.ts';
 import type { Router } from './router.ts';
@@ -53,20 +53,8 @@ export async function openListeners(router: Router, api: ApiConfig, tokens: read
 
 async function listenOnSocket(server: Server, { path, group }: UnixListener): Promise<void> {
   const gid = group === undefined ? undefined : groupId(group);
+  if (group !== undefined && gid === undefined) throw new SlicerError([absentGroup(group)]);
   await listenPrivately(server, path, gid);
-}
-
-function groupId(group: string): number {
-  const id = groupIn(group, readFileSync('/etc/group', 'utf8'));
-  if (id !== undefined) return id;
-  throw fail('invalid_config', `there is no group "${group}" in /etc/group`, 'set config.api.socket_group, or the group of config.api.sockets, to a name or a number');
-}
-
-/** The id of a group, by its number or by a line of group(5); undefined where there is none that a file can have. */
-export function groupIn(group: string, table: string): number | undefined {
-  const line = table.split('\n').find((entry) => entry.startsWith(`${group}:`));
-  const id = /^[0-9]+$/.test(group) ? group : line?.split(':')[2] ?? '';
-  return /^[0-9]{1,10}$/.test(id) && isId(Number(id)) ? Number(id) : undefined;
 }
 
 function listenOnTcp(server: Server, { address, port }: TcpListener): Promise<string> {

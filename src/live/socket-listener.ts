@@ -5,6 +5,7 @@ import { randomBytes } from 'node:crypto';
 import { chmodSync, chownSync, existsSync, linkSync, lstatSync, renameSync, unlinkSync, type BigIntStats } from 'node:fs';
 import { connect, type Server } from 'node:net';
 import { dirname } from 'node:path';
+import { shellQuote } from '../errors/file-fault.ts';
 import { fail, type SlicerError } from '../errors/slicer-error.ts';
 
 /** sun_path holds 108 bytes, the final NUL among them (unix(7)). */
@@ -86,8 +87,8 @@ function listen(server: Server, path: string): Promise<void> {
       // Another was faster.
       if (error.code === 'EADDRINUSE') return reject(alreadyServed(path));
       // libuv makes EACCES of a directory that is not there.
-      const reason = existsSync(dirname(path)) ? error.code : 'its directory is not there';
-      reject(fail('invalid_request', `can't listen on ${path}: ${reason}`));
+      reject(existsSync(dirname(path)) ? fail('invalid_request', `can't listen on ${path}: ${error.code}`)
+        : fail('invalid_request', `can't listen on ${path}: its directory is not there`, `mkdir -p ${shellQuote(dirname(path))}`));
     };
     server.once('error', onError);
     server.listen(path, () => {

@@ -269,3 +269,20 @@ test('explain --json is the plan, and no form of a value is in what any of these
     }
   }
 });
+
+test('check warns of directories and groups that up would miss', async () => {
+  writeFileSync(join(directory, 'places.yaml'), `config:
+  image: ./own.cpio
+  host_groups: [{name: web, ram_mb: 192, secrets: none}]
+  secrets_dir: ./a b/secrets
+  audit: {path: ./.slicer/audit.log}
+  api: {bind_address: ./run/slicer.sock, sockets: [{path: ./run/read.sock, group: no-such-group, role: read}, {path: ./root.sock, group: root, role: read}]}
+`);
+  const { code, stdout, stderr } = await run('slicer check places.yaml');
+  assert.deepEqual([code, String(stdout).split('\n')[0]], [0, 'places.yaml: no problems; host groups: web']);
+  assert.deepEqual(stderr.split('\n').filter((line) => /no directory|no group/.test(line)), [
+    `slicer: warning: there is no directory "${directory}/a b"; mkdir -p '${directory}/a b'`,
+    `slicer: warning: there is no directory "${directory}/run"; mkdir -p ${directory}/run`,
+    'slicer: warning: there is no group "no-such-group" in /etc/group; set config.api.socket_group, or the group of config.api.sockets, to a name or a number',
+  ]);
+});

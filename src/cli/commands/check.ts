@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { findGuestImage, IMAGE_NAMES, type ImageName } from '../../../image/guest-images.ts';
+import { absentPlaces } from '../../config/absent-places.ts';
 import type { InventoryReading } from '../../config/inventory-load.ts';
 import { loadConfig } from '../../config/load.ts';
 import { isRunFile, readRunFile } from '../../config/run-file-load.ts';
@@ -17,9 +18,10 @@ import { addVarsFlags } from '../vars-flags.ts';
 const EXAMPLES = `
 Reports every problem of a configuration at once, each with line and column, and what the secrets
 that are there now would not fit into. A part that a launch would miss, such as a VMM, an image
-that is not built or a secret that is not there, is a warning. Then it shows for each host group
-what slicer explain shows of it: names, sizes and channels, never a value. FILE may be that of
-slicer run, too; with --inventory all instances of an inventory are looked at.
+that is not built or a secret that is not there, is a warning, and so is a directory or a group that
+slicer up would miss. Then it shows for each host group what slicer explain shows of it: names,
+sizes and channels, never a value. FILE may be that of slicer run, too; with --inventory all
+instances of an inventory are looked at.
 
 Examples:
   $ slicer check slicer.yaml
@@ -43,6 +45,7 @@ export function configure(command: Command, context: Context): void {
       for (const name of IMAGE_NAMES) {
         if (config.hostGroups.some(({ image }) => image.kind === name)) await warnOfMissingImage(context, name);
       }
+      for (const problem of absentPlaces(config, process.cwd())) warn(context, warningText(problem));
       for (const fact of await missingVmmPrograms(config.hostGroups, process.env['PATH'] ?? '')) warn(context, fact);
       const subjects = groupSubjects(config);
       for (const fact of new Set(subjects.flatMap(({ warnings, plan }) => [...warnings, ...plan.warnings]))) warn(context, fact);
