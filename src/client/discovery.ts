@@ -56,13 +56,16 @@ function readToken(path: string): string {
     if (code === 'EACCES') throw fail('forbidden', `the token file "${path}" is not readable by this user`);
     throw fail('not_found', `cannot read the token file "${path}" (${code})`);
   }
-  return checkToken(text.trim(), `the token file "${path}"`);
+  return tokenIn(text, path);
 }
+
+/** What the token file `path` holds. Throws usage. */
+export const tokenIn = (text: string, path: string): string => checkToken(text.trim(), `the token file "${path}"`);
 
 /** Most users may not read it, and a daemon may want no token: then its answer says what is missing. */
 function readUsualToken(): string | undefined {
   try {
-    return checkToken(readFileSync(USUAL_TOKEN_FILE, 'utf8').trim(), `the token file "${USUAL_TOKEN_FILE}"`);
+    return tokenIn(readFileSync(USUAL_TOKEN_FILE, 'utf8'), USUAL_TOKEN_FILE);
   } catch {
     return undefined;
   }

@@ -49,14 +49,18 @@ async function answered(holder: Holder): Promise<void> {
 }
 
 async function alreadyRunning(path: string): Promise<Error> {
-  const pid = (await readFile(path, 'utf8').catch(() => '')).trim();
-  // Another one may be so new that it has not said who it is.
-  const known = /^[0-9]+$/.test(pid);
+  const pid = holderIn(await readFile(path, 'utf8').catch(() => ''));
   return fail(
     'already_running',
-    `a daemon serves this directory already${known ? `: process ${pid}` : ''}`,
-    known ? `slicer info, or to end it: kill ${pid}` : 'slicer info',
+    `a daemon serves this directory already${pid === undefined ? '' : `: process ${pid}`}`,
+    pid === undefined ? 'slicer info' : `slicer info, or to end it: kill ${pid}`,
   );
+}
+
+/** The process that a lock's file names; undefined where its holder is so new that it has not said who it is. */
+export function holderIn(text: string): number | undefined {
+  const pid = /^[0-9]{1,10}$/.test(text.trim()) ? Number(text) : 0;
+  return pid > 1 ? pid : undefined;
 }
 
 const cannotLock = (path: string): Error => fail('forbidden', `the lock can't be made: ${path}`, 'run slicer up in a directory of your own');

@@ -43,6 +43,12 @@ export function carriesToken(authorization: string | undefined, token: string): 
   return timingSafeEqual(digest(authorization ?? ''), digest(`Bearer ${token}`));
 }
 
+/** The token that a file holds, whitespace around it aside; undefined where there is none. */
+export function tokenIn(text: string): string | undefined {
+  const token = text.trim();
+  return token.length >= TOKEN_MIN_LENGTH && TOKEN.test(token) ? token : undefined;
+}
+
 async function read(file: string): Promise<string | undefined> {
   const handle = await open(file, 'r').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return undefined;
@@ -59,8 +65,8 @@ async function read(file: string): Promise<string | undefined> {
       throw fail('store_not_private', `the token file ${file} can be read by others (mode ${(mode & 0o777).toString(8)})`,
         `chmod 600 ${file}`);
     }
-    const token = (await handle.readFile('utf8')).trim();
-    if (token.length < TOKEN_MIN_LENGTH || !TOKEN.test(token)) {
+    const token = tokenIn(await handle.readFile('utf8'));
+    if (token === undefined) {
       throw fail('invalid_config', `the token file ${file} holds no token of at least ${TOKEN_MIN_LENGTH} printable characters`,
         `rm ${file}, and the daemon makes a new one`);
     }

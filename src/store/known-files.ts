@@ -84,7 +84,7 @@ const printOf = ({ ino, size, mtimeNs, mode, uid, gid }: Stamp): string => [ino,
 /** The name, and the print where it is served. No name has a space. */
 const lineOf = (name: SecretName, print: string | undefined): string => `${name}${print === undefined ? '' : ` ${print}`}\n`;
 
-/** A line that a crash cut short, and whatever is none of ours, is passed over; undefined when there is nothing to read. */
+/** Undefined when there is nothing to read. */
 function readPrints(path: string): Map<SecretName, string> | undefined {
   let text: string;
   try {
@@ -92,6 +92,11 @@ function readPrints(path: string): Map<SecretName, string> | undefined {
   } catch {
     return undefined;
   }
+  return printsIn(text);
+}
+
+/** A line that a crash cut short, and whatever is none of ours, is passed over. */
+export function printsIn(text: string): Map<SecretName, string> {
   const prints = new Map<SecretName, string>();
   for (const line of text.split('\n').slice(0, -1)) {
     const [, file = '', print] = /^([^ ]+)(?: ([0-9]+(?: -?[0-9]+){5}))?$/.exec(line) ?? [];

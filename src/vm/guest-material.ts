@@ -2,6 +2,7 @@
 // and gone with the VM. A later daemon needs it to speak to the guest.
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { fail } from '../errors/slicer-error.ts';
 import { Secret } from '../secret/secret.ts';
 import type { GuestMaterial } from './contract.ts';
 
@@ -21,15 +22,21 @@ export async function writeMaterial(
   if (userdata !== undefined) await writeFile(userdataFile(runtimeDirectory), userdata, { mode: 0o600, flag: 'wx' });
 }
 
-/** Throws when something is not there that should be: a VM that has a boot token is never served without. */
+/** Throws when something is not there that should be, or not whole: a VM that has a boot token is never served without. */
 export async function readMaterial(
   runtimeDirectory: string,
   expected: { readonly bootToken: boolean; readonly userdata: boolean },
 ): Promise<GuestMaterial> {
   return {
-    ...(expected.bootToken ? { bootToken: new Secret(await readFile(bootTokenFile(runtimeDirectory))) } : {}),
+    ...(expected.bootToken ? { bootToken: bootTokenIn(await readFile(bootTokenFile(runtimeDirectory))) } : {}),
     ...(expected.userdata ? { userdata: await readFile(userdataFile(runtimeDirectory)) } : {}),
   };
+}
+
+/** Throws `internal` for what is no boot token: an empty one is what every guest knows. */
+export function bootTokenIn(bytes: Uint8Array): Secret {
+  if (!/^[0-9a-f]{64}$/.test(Buffer.from(bytes).toString('latin1'))) throw fail('internal', 'the boot token of a vm is damaged', 'delete the vm, and launch it again');
+  return new Secret(bytes);
 }
 
 export async function removeUserdata(runtimeDirectory: string): Promise<void> {

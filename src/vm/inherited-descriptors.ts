@@ -14,9 +14,14 @@ export function inheritedDescriptors(): number[] {
 /** The directory that is being listed is among the descriptors, and gone when it is looked at. */
 function closesOnExec(descriptor: number): boolean {
   try {
-    const flags = /^flags:\s*([0-7]+)$/m.exec(readFileSync(`/proc/self/fdinfo/${descriptor}`, 'latin1'))?.[1] ?? '';
-    return (Number.parseInt(flags, 8) & CLOSE_ON_EXEC) !== 0;
+    return isClosedOnExec(readFileSync(`/proc/self/fdinfo/${descriptor}`, 'latin1'));
   } catch {
     return true;
   }
+}
+
+/** Of proc_pid_fdinfo(5); false where it does not say so. */
+export function isClosedOnExec(fdinfo: string): boolean {
+  const flags = /^flags:\s*([0-7]+)$/m.exec(fdinfo)?.[1] ?? '';
+  return (Number.parseInt(flags, 8) & CLOSE_ON_EXEC) !== 0;
 }

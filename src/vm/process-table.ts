@@ -33,10 +33,15 @@ export function startTimeOf(pid: number): number | undefined {
   } catch {
     return undefined;
   }
-  // proc_pid_stat(5): the command in brackets may hold anything; fields count from 3 after it.
+  return startTimeIn(stat);
+}
+
+/** proc_pid_stat(5): the command in brackets may hold anything; fields count from 3 after it. */
+export function startTimeIn(stat: string): number | undefined {
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   const state = fields[0] as string;
-  return state === 'Z' || state === 'X' ? undefined : Number(fields[22 - 3]);
+  const startTime = fields[22 - 3] ?? '';
+  return state === 'Z' || state === 'X' || !/^[0-9]{1,15}$/.test(startTime) ? undefined : Number(startTime);
 }
 
 export function isAlive(identity: Identity): boolean {

@@ -30,14 +30,17 @@ function isStale(link: string, nowMs: number): boolean {
   return statSync(readlinkSync(link), { throwIfNoEntry: false }) === undefined;
 }
 
-/** Whoever is some process's user; proc_pid_status(5): real, effective, saved and of the file system. */
+/** Whoever is some process's user. */
 function usersOfProcesses(): Set<string> {
   return new Set(readdirSync('/proc').filter((entry) => /^[0-9]+$/.test(entry)).flatMap((pid) => {
     try {
-      return /^Uid:\t(.*)$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1]?.split('\t') ?? [];
+      return usersIn(readFileSync(`/proc/${pid}/status`, 'latin1'));
     } catch {
       // It has ended.
       return [];
     }
   }));
 }
+
+/** proc_pid_status(5): real, effective, saved and of the file system; the name of the program, which comes before, has no line breaks. */
+export const usersIn = (status: string): string[] => /^Uid:\t([0-9\t]*)$/m.exec(status)?.[1]?.split('\t') ?? [];

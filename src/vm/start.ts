@@ -172,7 +172,7 @@ async function waitForListener(path: string, signal: AbortSignal): Promise<void>
 }
 
 /** proc_net(5): Num RefCount Protocol Flags Type St Inode Path; flag 0x10000 is __SO_ACCEPTCON. */
-function isListening(table: string, path: string): boolean {
+export function isListening(table: string, path: string): boolean {
   return table.split('\n').some((line) => line.endsWith(` ${path}`) && line.split(' ', 4)[3] === '00010000');
 }
 

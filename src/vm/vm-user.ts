@@ -5,6 +5,7 @@ import { createHash } from 'node:crypto';
 import { readFile, readlink, rmdir, stat, symlink, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fail, SlicerError } from '../errors/slicer-error.ts';
+import { isId } from '../secret/file-attributes.ts';
 import type { VmSpec } from '../vmm/contract.ts';
 import { makePrivate } from './private-directory.ts';
 import { removeStaleClaims } from './stale-claims.ts';
@@ -150,13 +151,23 @@ export async function groupsOf({ accelerator, interfaces, name }: VmSpec, uid: n
 
 /** tuntap: it opens to its owner or its group, where it has one, else to everybody. */
 async function tapGroup(tap: string, vmName: string, uid: number, sysfs: string): Promise<number[]> {
-  const attribute = async (file: string): Promise<number> => Number(await readFile(`${sysfs}/${tap}/${file}`, 'latin1').catch(() => -1));
+  const attribute = async (file: string): Promise<number | undefined> => tapId(tap, await readFile(`${sysfs}/${tap}/${file}`, 'latin1').catch(() => NO_ID));
   const [owner, group] = await Promise.all([attribute('owner'), attribute('group')]);
-  if (owner !== -1 && owner !== uid) {
+  if (owner !== undefined && owner !== uid) {
     throw fail('missing_part', `the tap "${tap}" is user ${owner}'s, and vm "${vmName}" runs as user ${uid}`,
       `make it without an owner, or for a group: ip tuntap add ${tap} mode tap group GROUP`);
   }
-  return group === -1 ? [] : [group];
+  return group === undefined ? [] : [group];
+}
+
+const NO_ID = '-1';
+
+/** A user or group of a tap's, undefined where it has none. Throws missing_part for what is neither: an empty one would be root. */
+export function tapId(tap: string, attribute: string): number | undefined {
+  const id = attribute.trim();
+  if (id === NO_ID) return undefined;
+  if (/^[0-9]{1,10}$/.test(id) && isId(Number(id))) return Number(id);
+  throw fail('missing_part', `the kernel does not tell whose the tap "${tap}" is`, `ip -d link show ${tap}`);
 }
 
 async function kvmGroups(device: string): Promise<number[]> {

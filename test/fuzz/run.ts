@@ -1,5 +1,5 @@
-// `npm run fuzz [TARGET...] [-- --seed N] [--count N] [--only N]`: each target over a million inputs unless told
-// otherwise, one after the other, each in a thread of its own, so that one that never ends is seen and named.
+// `npm run fuzz [TARGET...] [-- --seed N] [--from N] [--count N] [--only N]`: each target over a million inputs unless
+// told otherwise, one after the other, each in a thread of its own, so that one that never ends is seen and named.
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -20,7 +20,7 @@ const SHOWN_MAX_LENGTH = 2_000;
 runScript(async () => {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { seed: { type: 'string' }, count: { type: 'string' }, only: { type: 'string' }, list: { type: 'boolean' } },
+    options: { seed: { type: 'string' }, from: { type: 'string' }, count: { type: 'string' }, only: { type: 'string' }, list: { type: 'boolean' } },
   });
   if (values.list === true) return TARGETS.forEach(({ name, of }) => console.log(`${name.padEnd(18)} ${of}`));
   const seed = wholeNumber('--seed', values.seed) ?? Date.now() % 2 ** 31;
@@ -28,7 +28,8 @@ runScript(async () => {
   const only = wholeNumber('--only', values.only);
   if (only !== undefined) return replay(targets, seed, only);
   let failures = 0;
-  for (const target of targets) failures += await run(target, seed, wholeNumber('--count', values.count) ?? DEFAULT_COUNT);
+  const [from, count] = [wholeNumber('--from', values.from) ?? 0, wholeNumber('--count', values.count) ?? DEFAULT_COUNT];
+  for (const target of targets) failures += await run(target, { seed, from, count });
   if (failures > 0) process.exitCode = 1;
   process.exit();
 });
@@ -46,14 +47,15 @@ function targetNamed(name: string): Target {
 }
 
 /** Prints what there is to say of a target; how much failed. */
-async function run(target: Target, seed: number, count: number): Promise<number> {
-  const outcome = await inThread({ name: target.name, seed, count, progress: new SharedArrayBuffer(4) });
+async function run(target: Target, work: Pick<Work, 'seed' | 'from' | 'count'>): Promise<number> {
+  const { seed, from } = work;
+  const outcome = await inThread({ name: target.name, ...work, progress: new SharedArrayBuffer(4) });
   if (typeof outcome === 'number') {
     console.log(`${target.name}: input ${outcome} takes more than ${STUCK_MS / 1000} s: ${replayCommand(target, seed, outcome)}`);
     return 1;
   }
   const { inputs, seconds, slowest, failures } = outcome;
-  console.log(`${target.name}: seed ${seed}, ${inputs} inputs, ${seconds.toFixed(1)} s, slowest ${slowest.ms.toFixed(0)} ms (${slowest.index}), ${failures.length} failures`);
+  console.log(`${target.name}: seed ${seed}, ${inputs} inputs${from === 0 ? '' : ` from ${from}`}, ${seconds.toFixed(1)} s, slowest ${slowest.ms.toFixed(0)} ms (${slowest.index}), ${failures.length} failures`);
   for (const { index, error, input } of failures) {
     console.log(`  ${replayCommand(target, seed, index)}\n  shortest: ${shown(input)}\n  ${String(error.stack ?? error).split('\n').slice(0, 8).join('\n  ')}`);
   }

@@ -9,10 +9,11 @@ import { daemonRequestTargets } from './targets/daemon-requests.ts';
 import { fileTargets } from './targets/files.ts';
 import { guestConnectionTargets } from './targets/guest-connections.ts';
 import { guestTextTargets } from './targets/guest-text.ts';
+import { hostFileTargets } from './targets/host-files.ts';
 import { hostTargets } from './targets/host.ts';
 import { relayTargets } from './targets/relay.ts';
 import { userTargets } from './targets/users.ts';
 import { vmmTargets } from './targets/vmm.ts';
 import { wireTargets } from './targets/wire.ts';
 
-export const TARGETS: readonly Target[] = [...wireTargets, ...guestConnectionTargets, ...guestTextTargets, ...vmmTargets, ...configurationTargets, ...fileTargets, ...hostTargets, ...userTargets, ...daemonRequestTargets, ...agentTargets, ...agentLocalTargets, ...agentHostTargets, ...agentSysTargets, ...relayTargets];
+export const TARGETS: readonly Target[] = [...wireTargets, ...guestConnectionTargets, ...guestTextTargets, ...vmmTargets, ...configurationTargets, ...fileTargets, ...hostTargets, ...hostFileTargets, ...userTargets, ...daemonRequestTargets, ...agentTargets, ...agentLocalTargets, ...agentHostTargets, ...agentSysTargets, ...relayTargets];

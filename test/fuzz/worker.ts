@@ -6,15 +6,16 @@ import { TARGETS } from './targets.ts';
 export interface Work {
   readonly name: string;
   readonly seed: number;
+  readonly from: number;
   readonly count: number;
   /** A 32-bit number: the input at hand. */
   readonly progress: SharedArrayBuffer;
 }
 
-const { name, seed, count, progress } = workerData as Work;
+const { name, seed, from, count, progress } = workerData as Work;
 const at = new Int32Array(progress);
 const target = TARGETS.find((known) => known.name === name) as Target;
-const outcome = await fuzz(target, { seed, count, onInput: (index) => void Atomics.store(at, 0, index) });
+const outcome = await fuzz(target, { seed, from, count, onInput: (index) => void Atomics.store(at, 0, index) });
 parentPort?.postMessage({
   ...outcome,
   // Errors of Node's lose their text on the way.
