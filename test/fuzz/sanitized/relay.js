@@ -3,7 +3,7 @@
 import * as std from 'std';
 import * as sys from 'sys';
 
-const guest = sys.unixListen('./guest_905');
+const guest = sys.unixListen('./from-guest');
 const host = sys.unixListen('./vm');
 std.out.puts('ready\n');
 std.out.flush();

@@ -1,5 +1,5 @@
 // The sanitized relay of agent/sys.c between the two sides that a target plays: the host dials `vm` and listens at
-// `vm_901`, the guest dials `guest_905` and listens at `guest_900`.
+// `vm_901`, the guest dials `from-guest` and listens at `guest_900`.
 import { chmodSync } from 'node:fs';
 import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
@@ -39,6 +39,6 @@ export class SanitizedRelay {
 
   /** A connection of that side's. */
   dial(side: 'host' | 'guest'): Socket {
-    return connect(join(this.#process.directory, side === 'host' ? 'vm' : 'guest_905'));
+    return connect(join(this.#process.directory, side === 'host' ? 'vm' : 'from-guest'));
   }
 }

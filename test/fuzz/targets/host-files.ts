@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { chooseConnection, tokenIn as clientTokenIn } from '../../../src/client/discovery.ts';
 import { trustedOwners } from '../../../src/client/socket-owner.ts';
-import { groupIn } from '../../../src/daemon/listeners.ts';
+import { groupIn } from '../../../src/config/group-id.ts';
 import { holderIn } from '../../../src/daemon/lock.ts';
 import { openFilesIn } from '../../../src/daemon/process-metrics.ts';
 import { carriesToken, tokenIn } from '../../../src/daemon/token.ts';
@@ -59,7 +59,7 @@ const LONG = `${'nonsense-'.repeat(3)}${CANARY}`;
 
 const kept: Target = {
   name: 'small-files',
-  of: 'src/daemon/token.ts, lock.ts, listeners.ts, src/client/discovery.ts, src/vm/vm-user.ts, guest-material.ts: tokens, ids and names of one word',
+  of: 'src/daemon/token.ts, lock.ts, src/config/group-id.ts, src/client/discovery.ts, src/vm/vm-user.ts, guest-material.ts: tokens, ids and names of one word',
   corpus: [
     `${TOKEN}\n`, `  ${LONG}  `, '4242\n', '1000', '-1\n', '4294967294\n', '7b'.repeat(32), 'slicer:x:990:op\nop:x:1000:\n', 'op:x::\n', 'op\n', 'http://[::1]:8080', './slicer.sock',
   ],
