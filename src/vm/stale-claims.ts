@@ -42,5 +42,8 @@ function usersOfProcesses(): Set<string> {
   }));
 }
 
-/** proc_pid_status(5): real, effective, saved and of the file system; the name of the program, which comes before, has no line breaks. */
-export const usersIn = (status: string): string[] => /^Uid:\t([0-9\t]*)$/m.exec(status)?.[1]?.split('\t') ?? [];
+/**
+ * proc_pid_status(5): real, effective, saved and of the file system. The name of the program, which comes before, has
+ * no line feed, but may have a carriage return, which for `^` begins a line.
+ */
+export const usersIn = (status: string): string[] => /\nUid:\t([0-9\t]*)\n/.exec(status)?.[1]?.split('\t') ?? [];

@@ -26,6 +26,7 @@ const FOUND: readonly { readonly target: string; readonly input: string; readonl
   { target: 'small-files', input: '\n', fault: 'an owner of a tap who is nobody, and would be root' },
   { target: 'small-files', input: `${'9'.repeat(400)}\n`, fault: 'a process that no number holds, in a lock' },
   { target: 'small-files', input: '', fault: 'a boot token that is empty, as that of a guest without one' },
+  { target: 'proc', input: '\rUid:\t', fault: 'the name of a process that looks like the line of its user' },
   { target: 'proc', input: '42 (qemu) S 1 7', fault: 'a process table that ends before the time' },
   { target: 'machine', input: 'model name\t: x CPU @ 2.4.1GHz\n', fault: 'a rate that is no number' },
   { target: 'machine', input: `cpu MHz: ${'9'.repeat(320)}\n`, fault: 'a rate that has no end' },
