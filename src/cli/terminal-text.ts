@@ -8,9 +8,12 @@ export function escapeLine(text: string): string {
   return text.replace(HARMFUL, escapeCharacter);
 }
 
+/** All before one line feed. Looked for from the first of them alone: from each, a million of them would take hours. */
+const RETURNS = /(?<!\r)\r+\n/g;
+
 /** Several lines: line ends and tabs stay; CR before LF, as consoles write it, is dropped. */
 export function escapeLines(text: string): string {
-  return text.replace(/\r+\n/g, '\n').replace(HARMFUL, (character) => (character === '\n' || character === '\t' ? character : escapeCharacter(character)));
+  return text.replace(RETURNS, '\n').replace(HARMFUL, (character) => (character === '\n' || character === '\t' ? character : escapeCharacter(character)));
 }
 
 function escapeCharacter(character: string): string {

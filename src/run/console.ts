@@ -3,7 +3,7 @@
 // reaches a terminal or a journal, and a reader that is too slow loses lines, so that neither the VM waits
 // for it nor this process keeps them all.
 import type { Readable } from 'node:stream';
-import type { VmConsole } from '../vm/console-log.ts';
+import { withoutReturns, type VmConsole } from '../vm/console-log.ts';
 import { LineFilter } from './line-filter.ts';
 
 export interface ConsoleOutput {
@@ -16,6 +16,8 @@ export interface ConsoleOutput {
 
 /** What waits for a slow reader; beyond it text is dropped. */
 const BACKLOG_MAX_BYTES = 1024 * 1024;
+/** Carriage returns that wait for a line feed. */
+const RETURNS_MAX = 4096;
 /** What is kept of the end, for an error. */
 const TAIL_MAX_LENGTH = 8 * 1024;
 
@@ -50,7 +52,9 @@ export function foregroundConsole({ stdout, stderr, clean, warn }: ConsoleOutput
     let held = '';
     const pass = (text: string, isLast: boolean): void => {
       const whole = held + text;
-      held = isLast ? '' : (/\r+$/.exec(whole)?.[0] ?? '');
+      const withoutEnd = withoutReturns(whole);
+      // A guest that writes nothing else is no console.
+      held = isLast || whole.length - withoutEnd.length > RETURNS_MAX ? '' : whole.slice(withoutEnd.length);
       const shown = whole.slice(0, whole.length - held.length);
       if (shown !== '') put(target, shown);
     };
@@ -69,7 +73,7 @@ export function foregroundConsole({ stdout, stderr, clean, warn }: ConsoleOutput
       take(err, stderr, filtersStderr ? new LineFilter() : undefined);
     },
     release: () => undefined,
-    lastLines: async (count) => tail.split('\n').map((line) => line.replace(/\r+$/, '')).filter((line) => line !== '').slice(-count),
+    lastLines: async (count) => tail.split('\n').map(withoutReturns).filter((line) => line !== '').slice(-count),
     silenceVmm: () => {
       isSilent = true;
     },

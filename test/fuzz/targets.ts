@@ -5,6 +5,7 @@ import { agentHostTargets } from './targets/agent-host.ts';
 import { agentLocalTargets } from './targets/agent-local.ts';
 import { agentSysTargets } from './targets/agent-sys.ts';
 import { configurationTargets } from './targets/configuration.ts';
+import { consoleTargets } from './targets/console.ts';
 import { daemonRequestTargets } from './targets/daemon-requests.ts';
 import { fileTargets } from './targets/files.ts';
 import { guestConnectionTargets } from './targets/guest-connections.ts';
@@ -16,4 +17,4 @@ import { userTargets } from './targets/users.ts';
 import { vmmTargets } from './targets/vmm.ts';
 import { wireTargets } from './targets/wire.ts';
 
-export const TARGETS: readonly Target[] = [...wireTargets, ...guestConnectionTargets, ...guestTextTargets, ...vmmTargets, ...configurationTargets, ...fileTargets, ...hostTargets, ...hostFileTargets, ...userTargets, ...daemonRequestTargets, ...agentTargets, ...agentLocalTargets, ...agentHostTargets, ...agentSysTargets, ...relayTargets];
+export const TARGETS: readonly Target[] = [...wireTargets, ...guestConnectionTargets, ...guestTextTargets, ...consoleTargets, ...vmmTargets, ...configurationTargets, ...fileTargets, ...hostTargets, ...hostFileTargets, ...userTargets, ...daemonRequestTargets, ...agentTargets, ...agentLocalTargets, ...agentHostTargets, ...agentSysTargets, ...relayTargets];

@@ -1,10 +1,15 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { PassThrough, Writable } from 'node:stream';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { escapeLines } from '../../src/cli/terminal-text.ts';
 import { foregroundConsole, type ForegroundConsole } from '../../src/run/console.ts';
 import { LineFilter, redact } from '../../src/run/line-filter.ts';
+import { readLastLines } from '../../src/vm/console-log.ts';
 
 interface Shown {
   readonly console: ForegroundConsole;
@@ -103,4 +108,23 @@ test('a line without an end is shown when the VMM has ended, and one that is too
 test('what is shorter than a value stays', () => {
   assert.equal(redact(`ok ${'a'.repeat(31)}`), `ok ${'a'.repeat(31)}`);
   assert.equal(redact(`ok ${'a'.repeat(32)}`), 'ok [redacted]');
+});
+
+/** A quarter of what a kept console can have: a regular expression that tries again from each of them takes minutes of the processor. */
+const MANY = '\r'.repeat(2 ** 18);
+const PROCESSOR_MAX_MICROSECONDS = 20e6;
+
+test('a console of carriage returns alone takes no time to read, whoever reads it: daemon, command line, slicer run', async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'slicer-console-'));
+  t.after(() => rmSync(directory, { recursive: true }));
+  writeFileSync(join(directory, 'console.log'), `${MANY}x\nlast${MANY}\n`);
+  const before = process.cpuUsage();
+  const lines = await readLastLines(directory, 2);
+  assert.deepEqual(lines.map((line) => line.length), [MANY.length + 1, 'last'.length]);
+  assert.ok(escapeLines(`${MANY}x`).endsWith('\\x0dx'));
+  const { console, texts } = shown();
+  await write(console, false, [MANY, MANY, `${MANY}x`]);
+  assert.ok(texts.out.endsWith('x'));
+  const { user, system } = process.cpuUsage(before);
+  assert.ok(user + system < PROCESSOR_MAX_MICROSECONDS, `it took ${(user + system) / 1e6} s of the processor`);
 });
