@@ -1143,13 +1143,16 @@ static int initialise(JSContext *ctx, JSModuleDef *module) {
     signal(SIGPIPE, SIG_IGN);
     /* A core dump would hold secrets, and be on a disk. What the agent starts decides for itself (execve(2)). */
     prctl(PR_SET_DUMPABLE, 0);
-    /* Few of the agent's objects form cycles; a collection at 256 KiB, the default, is a tenth of a first sync. */
-    JS_SetGCThreshold(JS_GetRuntime(ctx), 1 << 20);
     return JS_SetModuleExportList(ctx, module, FUNCTIONS, sizeof FUNCTIONS / sizeof *FUNCTIONS);
 }
 
 JSModuleDef *js_init_module_sys(JSContext *ctx, const char *module_name) {
     JSModuleDef *module = JS_NewCModule(ctx, module_name, initialise);
+    /*
+     * Few of the agent's objects form cycles; a collection at 256 KiB, the default, is a tenth of a start. Set here, since
+     * reading the bytecode, which comes before `initialise`, takes more than that.
+     */
+    JS_SetGCThreshold(JS_GetRuntime(ctx), 1 << 20);
     if (module) JS_AddModuleExportList(ctx, module, FUNCTIONS, sizeof FUNCTIONS / sizeof *FUNCTIONS);
     return module;
 }

