@@ -1,4 +1,5 @@
 // Opens what a VM's process inherits, as its plan has it.
+import { closeSync, fchownSync, openSync, unlinkSync, writeFileSync } from 'node:fs';
 import { constants, copyFile, open, stat, unlink, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fail } from '../errors/slicer-error.ts';
@@ -10,6 +11,9 @@ import type { InheritedDescriptor } from '../vmm/contract.ts';
 const READ_BY_OTHERS = 0o004;
 const EXECUTED_BY_OTHERS = 0o001;
 
+/** What a process inherits, until the caller closes it. */
+export type OpenFile = Pick<FileHandle, 'fd' | 'close'>;
+
 export interface InheritedFrom {
   /** One for each boot slot. */
   readonly values: readonly Secret[];
@@ -19,7 +23,7 @@ export interface InheritedFrom {
 }
 
 /** Throws launch_failed with the file's path. */
-export async function openInherited(descriptor: InheritedDescriptor, { values, runtimeDirectory, owner }: InheritedFrom): Promise<FileHandle> {
+export async function openInherited(descriptor: InheritedDescriptor, { values, runtimeDirectory, owner }: InheritedFrom): Promise<OpenFile> {
   if (descriptor.kind === 'boot-slot') return openUnlinked(join(runtimeDirectory, 'boot-slot'), values[descriptor.index] as Secret, owner);
   const { path } = descriptor;
   try {
@@ -35,26 +39,30 @@ export async function openInherited(descriptor: InheritedDescriptor, { values, r
   }
 }
 
-/** A file without a name, open for reading: gone with its last reader. It has no name before it has content. */
-async function openUnlinked(path: string, content: Secret, owner: number | undefined): Promise<FileHandle> {
-  const writer = await open(path, 'wx', 0o600);
-  let reader: FileHandle | undefined;
+/**
+ * A file without a name, open for reading: gone with its last reader. It has no name before it has content. In memory,
+ * where no call waits for a disk; with a turn of the event loop for each of seven calls, a dozen values would take as
+ * long as everything else that a start of a VM does here.
+ */
+function openUnlinked(path: string, content: Secret, owner: number | undefined): OpenFile {
+  const writer = openSync(path, 'wx', 0o600);
+  let reader: number | undefined;
   try {
     try {
-      reader = await open(path, 'r');
+      reader = openSync(path, 'r');
     } finally {
-      await unlink(path);
+      unlinkSync(path);
     }
     // QEMU opens it once more, by its descriptor's name.
-    if (owner !== undefined) await writer.chown(owner, owner);
-    await writer.writeFile(content.reveal());
-    return reader;
+    if (owner !== undefined) fchownSync(writer, owner, owner);
+    writeFileSync(writer, content.reveal());
   } catch (error) {
-    await reader?.close();
+    if (reader !== undefined) closeSync(reader);
     throw error;
   } finally {
-    await writer.close();
+    closeSync(writer);
   }
+  return { fd: reader, close: async () => closeSync(reader) };
 }
 
 /** A file that is closed to the VM's user is so to others for a reason: that user gets a copy without a name, in memory. */

@@ -1,4 +1,5 @@
 // The programs that a VM is made of, and where they are.
+import { accessSync } from 'node:fs';
 import { access, constants } from 'node:fs/promises';
 import { delimiter, isAbsolute, join } from 'node:path';
 import type { VmmChoice } from '../delivery/hypervisor.ts';
@@ -42,12 +43,23 @@ export async function checkPrograms(programs: VmPrograms, vmm: VmmChoice, usesKe
 
 /** The first executable of that name in the directories of a PATH variable. */
 export async function findProgram(name: string, path: string): Promise<string | undefined> {
-  for (const directory of path.split(delimiter)) {
-    const candidate = join(directory, name);
-    if (isAbsolute(candidate) && await isExecutable(candidate)) return candidate;
-  }
+  for (const candidate of candidates(name, path)) if (await isExecutable(candidate)) return candidate;
   return undefined;
 }
+
+/** The same, at once. */
+export function findProgramSync(name: string, path: string): string | undefined {
+  return candidates(name, path).find((candidate) => {
+    try {
+      accessSync(candidate, constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}
+
+const candidates = (name: string, path: string): string[] => path.split(delimiter).map((directory) => join(directory, name)).filter(isAbsolute);
 
 async function isExecutable(path: string): Promise<boolean> {
   return access(path, constants.X_OK).then(() => true, () => false);

@@ -5,7 +5,7 @@
 //   3. the VMM's word, over its control socket, that it took its configuration and the guest starts
 //
 // All or nothing: when a step fails, what was started is ended before the error is thrown.
-import { open, readFile, type FileHandle } from 'node:fs/promises';
+import { open, readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import type { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -14,7 +14,7 @@ import type { Secret } from '../secret/secret.ts';
 import type { ProcessPlan, Vmm, VmmControl, VmSpec } from '../vmm/contract.ts';
 import { FIRST_INHERITED, pathOfDescriptor } from '../vmm/inherited-files.ts';
 import { startConsole, type VmConsole } from './console-log.ts';
-import { isProgramOfAll, openInherited } from './inherited-file.ts';
+import { isProgramOfAll, openInherited, type OpenFile } from './inherited-file.ts';
 import { endProcesses, waitForEnd } from './process-table.ts';
 import type { ProcessIdentity } from './record.ts';
 import type { VmUser } from './vm-user.ts';
@@ -130,7 +130,7 @@ async function startPlanned(
   parts: StartParts,
   log: VmConsole,
 ): Promise<WatchedProcess> {
-  const files: FileHandle[] = [];
+  const files: OpenFile[] = [];
   try {
     const { user, values, runtimeDirectory, vmDirectory } = request;
     for (const descriptor of plan.descriptors) files.push(await openInherited(descriptor, { values, runtimeDirectory, owner: user?.uid }));
@@ -144,7 +144,7 @@ async function startPlanned(
 
 /** `files`: what it inherits after the first three of `stdio`. */
 async function startAs(
-  { role, program, argv, capability }: ProcessPlan, user: VmUser | undefined, files: readonly FileHandle[],
+  { role, program, argv, capability }: ProcessPlan, user: VmUser | undefined, files: readonly OpenFile[],
   { stdio, vmDirectory }: Pick<StartOptions, 'stdio' | 'vmDirectory'>, { programs, endsWithThis = false }: Pick<StartParts, 'programs' | 'endsWithThis'>,
 ): ReturnType<typeof startProcess> {
   // A checkout in root's home, say: then it is started as what it is, whatever it is called.
