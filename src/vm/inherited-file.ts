@@ -40,9 +40,8 @@ export async function openInherited(descriptor: InheritedDescriptor, { values, r
 }
 
 /**
- * A file without a name, open for reading: gone with its last reader. It has no name before it has content. In memory,
- * where no call waits for a disk; with a turn of the event loop for each of seven calls, a dozen values would take as
- * long as everything else that a start of a VM does here.
+ * A file without a name, open for reading: gone with its last reader. It has no name before it has content. It is in
+ * memory, where no call waits for a disk: a start of a VM with a dozen values is spared eighty turns of the event loop.
  */
 function openUnlinked(path: string, content: Secret, owner: number | undefined): OpenFile {
   const writer = openSync(path, 'wx', 0o600);
