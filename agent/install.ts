@@ -141,11 +141,12 @@ function makeParents(path: string): void {
   parts.forEach((_, index) => os.mkdir(`/${parts.slice(0, index + 1).join('/')}`, 0o755));
 }
 
-const withLine = (inittab: string): string =>
+export const withLine = (inittab: string): string =>
   isListed(inittab) ? inittab : `${inittab}${inittab === '' || inittab.endsWith('\n') ? '' : '\n'}${inittabLine(inittab)}\n`;
 
-const withoutLine = (inittab: string): string =>
-  [BUSYBOX_LINE, SYSVINIT_LINE].reduce((text, line) => text.split(`${line}\n`).join(''), inittab);
+/** Whole lines alone: one that somebody commented out is his. */
+export const withoutLine = (inittab: string): string =>
+  inittab.split('\n').filter((line) => line !== BUSYBOX_LINE && line !== SYSVINIT_LINE).join('\n');
 
 const isListed = (inittab: string): boolean => withoutLine(inittab) !== inittab;
 

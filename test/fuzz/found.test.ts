@@ -11,6 +11,7 @@ const FOUND: readonly { readonly target: string; readonly input: string; readonl
   { target: 'agent-files', input: 'root:x:0:0::/:\nx:x:4294967296:root\n', fault: 'a group of 33 bits, of which 32 are those of root\'s, in /etc/group' },
   { target: 'agent-manifest', input: '../x\n/etc/passwd\n..\n', fault: 'names that lead out of the directory, in the list of what it holds' },
   { target: 'agent-manifest', input: 'api-key\napi-key\n', fault: 'a name twice in the list of what it holds' },
+  { target: 'agent-inittab', input: '#::respawn:/usr/bin/slicer-agent run\n::sysinit:/etc/init.d/rcS\n', fault: 'its own line, which somebody commented out' },
   { target: 'agent-control', input: 'constructor\n__proto__\ntoString\n', fault: 'a property that every object has in the place of a command' },
   { target: 'agent-control', input: 'sync\nstatus\n', fault: 'a command behind another' },
   { target: 'agent-control', input: '{"value":', fault: 'half an answer of an agent that was ended' },

@@ -207,4 +207,27 @@ const programs: Target = {
   },
 };
 
-export const agentLocalTargets: readonly Target[] = [manifest, control, programs];
+const { withLine, withoutLine } = await load<{ withLine(text: string): string; withoutLine(text: string): string }>('install');
+const { BUSYBOX_LINE, SYSVINIT_LINE } = await load<{ BUSYBOX_LINE: string; SYSVINIT_LINE: string }>('units');
+const OURS = [BUSYBOX_LINE, SYSVINIT_LINE];
+
+const inittab: Target = {
+  name: 'agent-inittab',
+  of: 'agent/install.ts: /etc/inittab, with the agent\'s line and without',
+  corpus: ['::sysinit:/etc/init.d/rcS\n::askfirst:-/bin/sh\n', 'id:2:initdefault:\n# comment\nsi::sysinit:/etc/init.d/rcS\n', `::sysinit:/etc/init.d/rcS\n${BUSYBOX_LINE}\n`, `#${SYSVINIT_LINE}\nx`, ''],
+  words: [...OURS.flatMap((line) => [`${line}\n`, `#${line}\n`, `\n${line}`, `tty1${line}\n`]), 'id:2:initdefault:\n', '\n', '\r\n'],
+  check: (input) => {
+    const text = input.toString();
+    const others = (whole: string): string[] => whole.split('\n').filter((line) => !OURS.includes(line));
+    const entered = withLine(text);
+    assert.equal(entered.split('\n').some((line) => OURS.includes(line)), true);
+    assert.equal(withLine(entered), entered);
+    const left = withoutLine(entered);
+    // Nobody else's line is touched, but that the last one has an end.
+    assert.equal(others(left).join('\n').replace(/\n$/, ''), others(text).join('\n').replace(/\n$/, ''));
+    assert.equal(withoutLine(left), left);
+    assert.ok(!left.split('\n').some((line) => OURS.includes(line)));
+  },
+};
+
+export const agentLocalTargets: readonly Target[] = [manifest, control, programs, inittab];
