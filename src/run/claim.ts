@@ -6,9 +6,10 @@ import { constants } from 'node:fs';
 import { mkdir, open, readdir, rm, stat, type FileHandle } from 'node:fs/promises';
 import { spawn } from 'node:child_process';
 import { basename, dirname, join } from 'node:path';
+import { errnoOf, isFull } from '../errors/file-fault.ts';
 import { fail } from '../errors/slicer-error.ts';
 import { endProcesses, findMarked } from '../vm/process-table.ts';
-import { checkSocketPaths, chooseRuntimeDirectory, makeAbove, memoryDirectories, removeIfEmpty } from '../vm/runtime-directory.ts';
+import { checkSocketPaths, chooseRuntimeDirectory, makeAbove, memoryDirectories, removeIfEmpty, runtimeFault } from '../vm/runtime-directory.ts';
 
 /** Distinguishes the VMs of `slicer run` from those of any daemon's directory, which is an absolute path. */
 const OWNER = 'slicer run';
@@ -33,12 +34,12 @@ export async function directoryOf(name: string, uid: number, env: Readonly<Recor
   return directory;
 }
 
-/** `flock`: absolute path of util-linux's flock. Throws already_running when a VM of this name runs, store_not_private. */
+/** `flock`: absolute path of util-linux's flock. Throws already_running when a VM of this name runs, store_not_private, launch_failed. */
 export async function claimDirectory(directory: string, uid: number, flock: string): Promise<Claim> {
   for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
     const taken = await take(directory, uid, flock).catch((error: NodeJS.ErrnoException) => {
       if (error.code === 'ENOENT') return undefined;
-      throw error;
+      throw isFull(errnoOf(error)) ? runtimeFault(directory, error) : error;
     });
     if (taken === undefined) continue;
     return {

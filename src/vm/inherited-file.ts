@@ -2,10 +2,11 @@
 import { closeSync, fchownSync, openSync, unlinkSync, writeFileSync } from 'node:fs';
 import { constants, copyFile, open, stat, unlink, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { fail } from '../errors/slicer-error.ts';
+import { fail, SlicerError } from '../errors/slicer-error.ts';
 import type { Secret } from '../secret/secret.ts';
 import { O_PATH } from '../socket/owned-socket.ts';
 import { isPassable } from './private-directory.ts';
+import { runtimeFault } from './runtime-directory.ts';
 import type { InheritedDescriptor } from '../vmm/contract.ts';
 
 const READ_BY_OTHERS = 0o004;
@@ -22,9 +23,16 @@ export interface InheritedFrom {
   readonly owner: number | undefined;
 }
 
-/** Throws launch_failed with the file's path. */
+/** Throws launch_failed with the file's path, or the runtime directory's where that has no room. */
 export async function openInherited(descriptor: InheritedDescriptor, { values, runtimeDirectory, owner }: InheritedFrom): Promise<OpenFile> {
-  if (descriptor.kind === 'boot-slot') return openUnlinked(join(runtimeDirectory, 'boot-slot'), values[descriptor.index] as Secret, owner);
+  const inMemory = async (make: () => OpenFile | Promise<OpenFile>): Promise<OpenFile> => {
+    try {
+      return await make();
+    } catch (error) {
+      throw runtimeFault(runtimeDirectory, error);
+    }
+  };
+  if (descriptor.kind === 'boot-slot') return inMemory(() => openUnlinked(join(runtimeDirectory, 'boot-slot'), values[descriptor.index] as Secret, owner));
   const { path } = descriptor;
   try {
     if (descriptor.kind === 'device') return await open(path, 'r+');
@@ -32,9 +40,15 @@ export async function openInherited(descriptor: InheritedDescriptor, { values, r
       case 'open': return await open(path, 'r');
       case 'open-writable': return await open(path, 'r+');
       case 'name': return await open(path, O_PATH);
-      case 'content': return owner === undefined || await isOpenTo(path, READ_BY_OTHERS) ? await open(path, 'r') : await openCopy(path, join(runtimeDirectory, 'copy'), owner);
+      case 'content': {
+        const file = await open(path, 'r');
+        if (owner === undefined || await isOpenTo(path, READ_BY_OTHERS)) return file;
+        await file.close();
+        return await inMemory(() => openCopy(path, join(runtimeDirectory, 'copy'), owner));
+      }
     }
   } catch (error) {
+    if (error instanceof SlicerError) throw error;
     throw fail('launch_failed', `${path} can't be opened: ${(error as NodeJS.ErrnoException).code}`);
   }
 }

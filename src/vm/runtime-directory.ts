@@ -3,7 +3,8 @@
 import { createHash } from 'node:crypto';
 import { access, chmod, chown, constants, mkdir, rm, rmdir, statfs } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, normalize } from 'node:path';
-import { fail } from '../errors/slicer-error.ts';
+import { errnoOf, fileRemedy } from '../errors/file-fault.ts';
+import { fail, SlicerError } from '../errors/slicer-error.ts';
 import type { VmSockets } from '../vmm/contract.ts';
 import { HOST_PORT } from '../wire/ports.ts';
 import { isPassable, makePrivate } from './private-directory.ts';
@@ -75,6 +76,14 @@ export async function removeIfEmpty(ofDaemon: string): Promise<void> {
 export function isRuntimeDirectory(path: string, hostname: string): boolean {
   return isAbsolute(path) && normalize(path) === path && basename(path) === hostname
     && /^[0-9a-f]{8}$/.test(basename(dirname(path))) && /^slicer-[0-9]+$/.test(basename(dirname(dirname(path))));
+}
+
+/** What is said of a system call's error in a VM's runtime directory: launch_failed, with where there is no room. */
+export function runtimeFault(runtimeDirectory: string, error: unknown): SlicerError {
+  if (error instanceof SlicerError) return error;
+  // The file system itself: what is below may be gone with the launch.
+  return fail('launch_failed', `the runtime directory ${runtimeDirectory} can't be written (${errnoOf(error)})`,
+    fileRemedy(errnoOf(error), dirname(dirname(dirname(runtimeDirectory)))));
 }
 
 /** `owner`: the VM's own user, undefined where it has none. */

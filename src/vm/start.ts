@@ -208,5 +208,6 @@ function launchFailed(name: string, step: string, cause: Error, complaints: read
   const said = complaints.map((line) => line.replace(/[^\x20-\x7e]+/g, ' ').trim()).filter((line) => line !== '');
   const wrote = said.length === 0 ? '' : `; it wrote: ${said.join(' | ')}`;
   const isPortTaken = said.length === 1 && PORT_TAKEN.test(said[0] as string);
-  return fail(isPortTaken ? 'vsock_port_taken' : 'launch_failed', `vm "${name}" did not start, at ${step}: ${cause.message}${wrote}`);
+  return fail(isPortTaken ? 'vsock_port_taken' : 'launch_failed', `vm "${name}" did not start, at ${step}: ${cause.message}${wrote}`,
+    cause instanceof SlicerError ? cause.problems[0].hint : undefined);
 }

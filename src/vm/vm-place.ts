@@ -9,7 +9,7 @@ import { filesToLend, giveBackFiles, lendFiles, type LentFile } from './lent-fil
 import type { MachineParts } from './machine-parts.ts';
 import { endProcesses, findMarked } from './process-table.ts';
 import type { LaunchedRecord } from './record.ts';
-import { makeRuntimeDirectory, openToVm } from './runtime-directory.ts';
+import { makeRuntimeDirectory, openToVm, runtimeFault } from './runtime-directory.ts';
 import { endVm } from './start.ts';
 import { groupsOf, type VmUser, type VmUsers } from './vm-user.ts';
 
@@ -55,10 +55,14 @@ export async function takeForegroundUser(users: VmUsers, directory: string, ownU
   };
 }
 
-/** The runtime directory with what the guest is given. Throws store_not_private. */
+/** The runtime directory with what the guest is given. Throws store_not_private, launch_failed. */
 export async function makePlace(runtimeDirectory: string, ownUid: number, material: GuestMaterial, own: OwnUser | undefined): Promise<void> {
-  await makeRuntimeDirectory(runtimeDirectory, ownUid);
-  await writeMaterial(runtimeDirectory, material);
+  try {
+    await makeRuntimeDirectory(runtimeDirectory, ownUid);
+    await writeMaterial(runtimeDirectory, material);
+  } catch (error) {
+    throw runtimeFault(runtimeDirectory, error);
+  }
   if (own === undefined) return;
   await openToVm(runtimeDirectory, ownUid, own.user.uid);
   await lendFiles(own.lent, own.user.uid);

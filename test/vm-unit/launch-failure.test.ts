@@ -1,5 +1,6 @@
 // Launches that fail at each of their steps: a clear error, and nothing left.
 import assert from 'node:assert/strict';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,6 +10,7 @@ import type { VmPrograms } from '../../src/vm/programs.ts';
 import { hooks, missingPart, openLab, realPrograms, until, type Lab } from './vm-fixture.ts';
 
 const skip = await missingPart();
+const mountFault = spawnSync('unshare', ['--mount', 'true']).status !== 0 && 'needs the right to mount a file system';
 
 function script(lab: Lab, name: string, text: string): string {
   const path = join(lab.daemonDirectory, name);
@@ -81,6 +83,30 @@ for (const [name, failure] of Object.entries(failures)) {
     assert.deepEqual(vms.list(), []);
     await vms.closeKeepingVms();
     assert.deepEqual(await lab.leftovers(), []);
+  });
+}
+
+for (const [room, options, message] of [
+  ['blocks', 'size=4k', /^vm "web-1" did not start, at qemu-system-x86_64: the runtime directory \S+\/web-1 can't be written \(ENOSPC\)$/],
+  ['inodes', 'nr_inodes=5', /^the runtime directory \S+\/web-1 can't be written \(ENOSPC\)$/],
+] as const) {
+  test(`a launch for which memory-backed files have no ${room} left says where, and leaves nothing`, { skip: skip || mountFault }, async (t) => {
+    const lab = await openLab(t);
+    execFileSync('mount', ['-t', 'tmpfs', '-o', `mode=711,${options}`, 'tmpfs', lab.memoryDirectory]);
+    try {
+      const vms = await lab.open();
+      await assert.rejects(vms.launch(lab.request, hooks), (error: any) => {
+        assert.equal(error.code, 'launch_failed');
+        assert.match(error.message, message);
+        assert.equal(error.problems[0].hint, `df -h ${lab.memoryDirectory}; df -i ${lab.memoryDirectory}`);
+        return true;
+      });
+      assert.deepEqual(vms.list(), []);
+      await vms.closeKeepingVms();
+      assert.deepEqual(await lab.leftovers(), []);
+    } finally {
+      execFileSync('umount', [lab.memoryDirectory]);
+    }
   });
 }
 
