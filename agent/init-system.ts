@@ -4,7 +4,7 @@ import * as std from 'std';
 import { Fault } from './fault.ts';
 import { BUSYBOX_LINE, INITTAB, OPENRC_UNITS, SYSTEMD_UNITS, SYSVINIT_LINE, type Units } from './units.ts';
 
-export const INIT_SYSTEMS = ['systemd', 'openrc', 'inittab'] as const;
+const INIT_SYSTEMS = ['systemd', 'openrc', 'inittab'] as const;
 export type InitSystem = (typeof INIT_SYSTEMS)[number];
 
 /** What is there while it runs, then what is there where it is installed. */

@@ -25,7 +25,7 @@ export const UNIT_MARK = '# Put here by slicer-agent install';
 const SYSTEMD = '/etc/systemd/system';
 
 /** Where slicer-commands.service starts programs for the agent. */
-export const COMMANDS_SOCKET = '/run/slicer-commands.sock';
+const COMMANDS_SOCKET = '/run/slicer-commands.sock';
 
 // The agent itself is confined by systemd. What it runs for the host (slicer vm exec, userdata) is not to be: a
 // mount namespace would show it other mounts, a filter of system calls, fewer capabilities and NoNewPrivileges=

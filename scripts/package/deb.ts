@@ -20,7 +20,7 @@ const SCRIPTS = ['postinst', 'postrm', 'prerm'];
 export type Compression = 'xz' | 'none';
 
 /** File name of the package. */
-export const debName = (version: string, arch: PackageArch): string => `slicer_${debianVersion(version)}_${PACKAGE_ARCHS[arch]}.deb`;
+const debName = (version: string, arch: PackageArch): string => `slicer_${debianVersion(version)}_${PACKAGE_ARCHS[arch]}.deb`;
 
 /** Makes a package of a tree, to which it adds what dpkg reads; path of the package in `directory`. */
 export async function makeDeb(tree: string, directory: string, source: PackageSource, arch: PackageArch, compression: Compression): Promise<string> {

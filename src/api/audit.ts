@@ -2,11 +2,11 @@
 import { z } from '@hono/zod-openapi';
 import { flag, hostname, secretName, timestamp } from './fields.ts';
 
-export const AUDIT_EVENTS = [
+const AUDIT_EVENTS = [
   'create', 'update', 'remove', 'read', 'grant', 'exec', 'delete', 'refusal', 'start', 'stop', 'gap',
 ] as const;
 
-export const AUDIT_OUTCOMES = ['begun', 'ok', 'failed', 'refused'] as const;
+const AUDIT_OUTCOMES = ['begun', 'ok', 'failed', 'refused'] as const;
 
 export const auditRecord = z.object({
   time: timestamp,
@@ -37,5 +37,3 @@ export const auditQuery = z.strictObject({
 });
 
 export type AuditRecord = z.infer<typeof auditRecord>;
-export type AuditEvent = AuditRecord['event'];
-export type AuditOutcome = AuditRecord['outcome'];

@@ -25,7 +25,7 @@ export const hostGroup = z
 export type HostGroup = z.infer<typeof hostGroup>;
 
 /** Capitals as public clients compare them (`.status == "Running"`). */
-export const nodeStatus = z.enum(['Starting', 'Running', 'Stopping', 'Stopped', 'Failed']).openapi('NodeStatus', {
+const nodeStatus = z.enum(['Starting', 'Running', 'Stopping', 'Stopped', 'Failed']).openapi('NodeStatus', {
   description: 'Stopped: the guest powered itself off; Failed: it ended in any other way',
 });
 export type NodeStatus = z.infer<typeof nodeStatus>;

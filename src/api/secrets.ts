@@ -23,7 +23,7 @@ export const secretInfo = z
 export type SecretInfo = z.infer<typeof secretInfo>;
 
 /** A file of the store that is not served. */
-export const skippedFile = z.object({ file: z.string(), reason: z.string() }).openapi('SkippedFile');
+const skippedFile = z.object({ file: z.string(), reason: z.string() }).openapi('SkippedFile');
 export type SkippedFile = z.infer<typeof skippedFile>;
 
 export const storeState = z

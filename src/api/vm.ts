@@ -29,7 +29,7 @@ const guestError = z
   .object({ code: z.string().openapi({ description: 'An errno name such as ENOSPC, or protocol' }), message: z.string() })
   .openapi('GuestError');
 
-export const vmSecret = z
+const vmSecret = z
   .object({
     name: z.string(),
     credential: z.string().optional().openapi({

@@ -19,7 +19,7 @@ interface Rate {
 /** For each VM. A record has at most 600 bytes: a VM that does nothing else writes 10 MB a day. */
 export const REFUSALS: Rate = { burst: 20, perSecond: 0.1 };
 /** A VM that boots again reads all its secrets again. */
-export const REPEATED_READS: Rate = { burst: 1_000, perSecond: 0.1 };
+const REPEATED_READS: Rate = { burst: 1_000, perSecond: 0.1 };
 
 export class GuestRecords {
   readonly #log: Pick<AuditLog, 'note' | 'noteReads'>;

@@ -12,7 +12,7 @@ export interface CheckedPlan extends DeliveryPlan {
 }
 
 /** `known` undefined: nothing of the sources is known, which one warning of the caller's says. */
-export function checkDelivery(vm: DeliveryVm, known: KnownSecrets | undefined): CheckedPlan {
+function checkDelivery(vm: DeliveryVm, known: KnownSecrets | undefined): CheckedPlan {
   const plan = planDelivery(vm, known ?? new Map());
   const isMissing = ({ code }: Problem): boolean => code === 'secret_not_found';
   return {

@@ -6,9 +6,9 @@ import { type Address, isLocal, parseAddress } from './address.ts';
 import { trustedOwners } from './socket-owner.ts';
 
 /** Sockets that are tried, in this order, when no URL is given; those of other users are passed over. */
-export const USUAL_SOCKETS = ['./slicer.sock', '/run/slicer/slicer.sock'] as const;
+const USUAL_SOCKETS = ['./slicer.sock', '/run/slicer/slicer.sock'] as const;
 
-export const USUAL_TOKEN_FILE = '/var/lib/slicer/auth/token';
+const USUAL_TOKEN_FILE = '/var/lib/slicer/auth/token';
 
 /** As the flags --url, --token and --token-file. */
 export interface ConnectionChoice {

@@ -31,7 +31,7 @@ const prompt = z.strictObject({
 
 const argument = z.string(expected('a text')).max(TEXT_MAX_CHARACTERS).refine((value) => !value.includes('\0'), 'expected a text without NUL');
 
-export const generatorSchema = z.strictObject({
+const generatorSchema = z.strictObject({
   kind: oneOf(KINDS).optional(),
   share: trueOrFalse,
   dependencies: orAbsent(z.array(name, expected('a list of generators'))),

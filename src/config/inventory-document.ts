@@ -8,7 +8,7 @@ import { describeFailure, diskFiles } from './named-files.ts';
 import { evaluateNix } from './nix-evaluation.ts';
 import { pathText, problemAt, problemsOf } from './problems.ts';
 
-export const INVENTORY_MAX_BYTES = 4 * 1024 * 1024;
+const INVENTORY_MAX_BYTES = 4 * 1024 * 1024;
 
 export interface InventoryFile {
   /** How problems name the file. */

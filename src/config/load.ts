@@ -13,7 +13,7 @@ import { checkRules } from './rules.ts';
 import { configSchema } from './schema.ts';
 
 /** Largest slicer.yaml: room for several scripts in it. */
-export const CONFIG_MAX_BYTES = 4 * 1024 * 1024;
+const CONFIG_MAX_BYTES = 4 * 1024 * 1024;
 
 export interface ConfigSource {
   /** How problems name the file. */

@@ -6,7 +6,7 @@ import { absolutePath, isImageName } from './named-files.ts';
 import type { RawApi, RawAudit, RawConfig, RawGroup } from './schema.ts';
 import { MIB } from './values.ts';
 
-export const DEFAULT_SOCKET = './slicer.sock';
+const DEFAULT_SOCKET = './slicer.sock';
 const DEFAULT_PORT = 8080;
 export const DEFAULT_TOKEN_FILE = '/var/lib/slicer/auth/token';
 const DEFAULT_SECRETS_DIR = './.secrets';

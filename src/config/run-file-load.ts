@@ -9,7 +9,7 @@ import { describeFailure, diskFiles } from './named-files.ts';
 import type { RunFileReading } from './run-file-parse.ts';
 import { checkRunFile, resolveRunFile } from './run-file-resolve.ts';
 
-export const RUN_FILE_MAX_BYTES = 1024 * 1024;
+const RUN_FILE_MAX_BYTES = 1024 * 1024;
 
 /** Relative paths start at `directory`. Throws not_found where there is no such file, and invalid_config where it can't be read. */
 export async function readRunFile(file: string, directory: string = process.cwd()): Promise<RunFileReading> {

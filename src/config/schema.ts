@@ -11,7 +11,7 @@ import { expected, integer, matching, MIB, oneOf, secretName, size, text, trueOr
 const GIB = 1024 * MIB;
 
 /** With `-` and the nine digits that a VM's number may have, 63: the longest label of a host name (RFC 1035, 2.3.4). */
-export const GROUP_NAME_MAX_LENGTH = 53;
+const GROUP_NAME_MAX_LENGTH = 53;
 export const GROUP_NAME_RULE = `a name of 1 to ${GROUP_NAME_MAX_LENGTH} of a-z 0-9 -, not beginning or ending with -`;
 const GROUP_NAME = /^[a-z0-9]([a-z0-9-]{0,51}[a-z0-9])?$/;
 

@@ -9,16 +9,16 @@ import { oemStringsMaxBytes, STRINGS_MAX } from './smbios-table.ts';
  * Cloud Hypervisor writes its tables to the 65,536 bytes below 1 MiB and checks nothing: a longer table
  * overwrites the guest's memory. Its entry point and own structures take 138 (arch/src/x86_64/smbios.rs).
  */
-export const CLOUD_HYPERVISOR_TABLE_MAX_BYTES = 65_398;
+const CLOUD_HYPERVISOR_TABLE_MAX_BYTES = 65_398;
 
 /** Cloud Hypervisor, through version 53: MAX_PAYLOAD_SIZE of its HTTP server (micro_http, server.rs). */
-export const CLOUD_HYPERVISOR_REQUEST_MAX_BYTES = 51_200;
+const CLOUD_HYPERVISOR_REQUEST_MAX_BYTES = 51_200;
 
 /** What is kept of that for the rest of `vm.create`: paths, disks, shares, the kernel's command line. */
 export const REQUEST_RESERVED_BYTES = 4096;
 
 /** `-global fw_cfg_io.x-file-slots` makes room for more than QEMU's 24, past which it aborts. */
-export const FW_CFG_FILES_MAX = 255;
+const FW_CFG_FILES_MAX = 255;
 
 /** QEMU: FW_CFG_MAX_FILE_PATH, 56, without the closing NUL. */
 const FW_CFG_NAME_MAX_BYTES = 55;
@@ -27,7 +27,7 @@ const FW_CFG_NAME_MAX_BYTES = 55;
 export const FW_CFG_PREFIX = 'opt/io.systemd.credentials/';
 
 /** What remains for a credential's name: 28. */
-export const FW_CFG_CREDENTIAL_NAME_MAX_BYTES = FW_CFG_NAME_MAX_BYTES - FW_CFG_PREFIX.length;
+const FW_CFG_CREDENTIAL_NAME_MAX_BYTES = FW_CFG_NAME_MAX_BYTES - FW_CFG_PREFIX.length;
 
 export interface BootRoom {
   readonly form: 'oem-string' | 'fw-cfg';

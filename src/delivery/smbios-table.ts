@@ -26,7 +26,7 @@ const VERSION_FIELDS = 3;
 const VERSION_MAX_BYTES = 'pc-q35-10.10'.length;
 
 /** Type 0 is the firmware's: its version besides, such as `1.16.2-debian-1.16.2-1`. */
-export const TYPE_0_BYTES = 45;
+const TYPE_0_BYTES = 45;
 const FIRMWARE_VERSION_MAX_BYTES = 64;
 
 const MIB = 1024 * 1024;

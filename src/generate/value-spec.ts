@@ -7,7 +7,7 @@ import { makeRandom, secretOf } from './random.ts';
 
 const LENGTH_MAX = 65_536;
 
-export const VALUE_SPEC_RULE = `random[:LENGTH[:${RANDOM_ENCODINGS.join('|')}]], password[:LENGTH] or uuid, LENGTH being 1 to ${LENGTH_MAX}`;
+const VALUE_SPEC_RULE = `random[:LENGTH[:${RANDOM_ENCODINGS.join('|')}]], password[:LENGTH] or uuid, LENGTH being 1 to ${LENGTH_MAX}`;
 
 /** Throws usage. What was typed is not shown: it may be a value that was meant for another flag. */
 export function makeValue(spec: string): Secret {

@@ -5,7 +5,7 @@ import { watch } from 'node:fs';
 import type { Clock } from './clock.ts';
 
 /** How long after the first stir the sweep comes; it keeps a busy directory from being listed all the time. */
-export const SWEEP_MS = 500;
+const SWEEP_MS = 500;
 
 export interface WatchHandlers {
   /** Names that something happened to; events of one turn of the event loop come together. */

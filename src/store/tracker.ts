@@ -18,7 +18,7 @@ import {
 import type { Content, Ledger } from './ledger.ts';
 
 /** How long size and mtime must stay as they are. */
-export const STILL_MS = 50;
+const STILL_MS = 50;
 
 const OUTSIDE_RULE = `has a name outside the rule: ${SECRET_NAME_RULE}`;
 

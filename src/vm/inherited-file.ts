@@ -95,4 +95,4 @@ export async function isProgramOfAll(path: string): Promise<boolean> {
   return await isOpenTo(path, READ_BY_OTHERS | EXECUTED_BY_OTHERS) && isPassable(dirname(path));
 }
 
-export const isOpenTo = (path: string, bits: number): Promise<boolean> => stat(path).then(({ mode }) => (mode & bits) === bits, () => false);
+const isOpenTo = (path: string, bits: number): Promise<boolean> => stat(path).then(({ mode }) => (mode & bits) === bits, () => false);

@@ -16,7 +16,7 @@ import type { WatchedProcess } from './watched-process.ts';
 const VMM_CLOSES_MS = 150;
 const VMM_ENDS_MS = 2_000;
 /** How many may take the place of another within how many milliseconds, before the next has to wait. */
-export const REPLACEMENT_PACE = { count: 5, withinMs: 60_000 };
+const REPLACEMENT_PACE = { count: 5, withinMs: 60_000 };
 const WORKER = 'vring_worker';
 const WORKER_LOOK_MS = 250;
 /** As long as a guest may take from its reset until its kernel has set up its devices. */

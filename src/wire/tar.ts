@@ -42,7 +42,7 @@ const PREFIX = 345;
 const TYPE_FILE = 0x30;
 const TYPE_PAX = 0x78;
 
-export const PORTABLE_PRIMITIVES: BlockPrimitives = {
+const PORTABLE_PRIMITIVES: BlockPrimitives = {
   checksum: (block) => {
     let sum = 8 * 0x20;
     for (let index = 0; index < BLOCK_BYTES; index += 1) {

@@ -21,7 +21,7 @@ import { fail, type Problem, SlicerError } from '../../src/errors/slicer-error.t
 import { type FileAttributes, formatPermissions } from '../../src/secret/file-attributes.ts';
 import type { Secret } from '../../src/secret/secret.ts';
 
-export const CREATED_AT = '2025-12-08T11:12:00.000Z';
+const CREATED_AT = '2025-12-08T11:12:00.000Z';
 
 interface Held {
   value: Secret;

@@ -36,7 +36,7 @@ export const isSecretName = (name: string): boolean => parseSecretName(name) !==
 /** What a place holds, as the agent that starts there finds it. */
 export const holdingsOf = ({ directory }: Pick<Place, 'directory'>, isName: (name: string) => boolean): Holdings => new Holdings(directory, isName);
 
-export function directoryAt(path: string): Place['directory'] {
+function directoryAt(path: string): Place['directory'] {
   const statePath = `${path}.agent`;
   return { path, fd: sys.directory(path), statePath, stateFd: sys.directory(statePath), stagingFd: sys.directory(`${statePath}/staging`) };
 }

@@ -2,7 +2,7 @@
 import type { Options } from './live-vm.ts';
 import { secretName } from './memory-store.ts';
 
-export const RECORDED_TOKEN = 'ab'.repeat(32);
+const RECORDED_TOKEN = 'ab'.repeat(32);
 
 /** 64 digits that are told apart at a glance. */
 export const counting = (digit: string) => {

@@ -11,7 +11,7 @@ const isThere = (process.env['PATH'] ?? '').split(delimiter).some((directory) =>
 export const NIX = { skip: isThere ? false : 'needs nix-instantiate: apt-get install --no-install-recommends nix-bin' };
 
 /** nixpkgs' own `lib` where its directory is given, else as much of it as is needed. */
-export const LIB = `import ${process.env['SLICER_TEST_NIXPKGS_LIB'] ?? join(ROOT, 'test/nix/lib')}`;
+const LIB = `import ${process.env['SLICER_TEST_NIXPKGS_LIB'] ?? join(ROOT, 'test/nix/lib')}`;
 /** Where the real ones are; undefined: what stands for them is taken. */
 export const MICROVM_NIX = process.env['SLICER_TEST_MICROVM_NIX'];
 const clanCore = process.env['SLICER_TEST_CLAN_CORE'];

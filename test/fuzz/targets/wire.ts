@@ -175,7 +175,7 @@ function readFrames(chunks: readonly Uint8Array[]): { frames: Frame[]; whole: bo
   return { frames, whole: feed((chunk) => reader.push(chunk), chunks, isRangeError) };
 }
 
-export const FRAMES_CORPUS: readonly Buffer[] = [
+const FRAMES_CORPUS: readonly Buffer[] = [
   Buffer.concat([encodeFrame(FRAME.started, asciiBytes('42')), encodeFrame(FRAME.stdout, asciiBytes('hello\n')), encodeFrame(FRAME.exit, asciiBytes('0'))]),
   Buffer.concat([encodeFrame(FRAME.failed, asciiBytes('no such user')), encodeFrame(FRAME.stdin, asciiBytes('x')), encodeFrame(FRAME.signal, Uint8Array.of(9))]),
   Buffer.concat([encodeFrame(FRAME.started, asciiBytes('7')), encodeFrame(FRAME.stderr, new Uint8Array(0)), encodeFrame(FRAME.stdinEnd, new Uint8Array(0)), encodeFrame(FRAME.exit, asciiBytes('143'))]),
