@@ -31,8 +31,8 @@ export async function takeLock(path: string): Promise<() => Promise<void>> {
   );
   await Promise.race([failed, answered(holder)]);
   failed.catch(() => undefined);
-  // For the message that another daemon gives; the lock does not depend on it.
-  await writeFile(path, `${process.pid}\n`);
+  // For the message that another daemon gives; the lock does not depend on it, so that a full disk keeps no daemon from starting.
+  await writeFile(path, `${process.pid}\n`).catch(() => undefined);
   holder.unref();
   return async () => {
     // Nothing else may be left that this process runs for.
