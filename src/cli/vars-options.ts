@@ -3,7 +3,8 @@ import type { Command } from 'commander';
 import { loadVarsInventory } from '../config/generators-load.ts';
 import type { GeneratorFile, VarsInventory } from '../config/generators.ts';
 import { DEFAULT_VARS_DIR, type VarName } from '../config/var-path.ts';
-import { fail, SlicerError } from '../errors/slicer-error.ts';
+import { shellQuote } from '../errors/file-fault.ts';
+import { fail, SlicerError, type Problem } from '../errors/slicer-error.ts';
 import { allTasks, noMachine, type Task } from '../generate/plan.ts';
 import { openVars, type VarsDirectory } from '../generate/vars-directory.ts';
 import type { Context } from './context.ts';
@@ -16,7 +17,7 @@ export interface VarsFlags {
 export interface VarsSubject {
   readonly inventory: VarsInventory;
   readonly vars: VarsDirectory;
-  /** `slicer vars --inventory FILE`, for hints. */
+  /** `slicer vars` with the flags that lead to the same values, for hints. */
   readonly words: string;
 }
 
@@ -25,7 +26,19 @@ export async function varsSubject(command: Command, { env }: Context): Promise<V
   const { inventory: file, varsDir = DEFAULT_VARS_DIR } = command.optsWithGlobals<VarsFlags>();
   if (file === undefined) throw fail('usage', 'required option "--inventory <file>" not specified', `slicer vars --inventory FILE ${command.name()}`);
   const inventory = await loadVarsInventory(file, env);
-  return { inventory, vars: openVars(varsDir, (process.geteuid as () => number)()), words: `slicer vars --inventory ${file}` };
+  return { inventory, vars: openVars(varsDir, (process.geteuid as () => number)()), words: wordsOf(file, varsDir) };
+}
+
+function wordsOf(file: string, varsDir: string): string {
+  return `slicer vars --inventory ${shellQuote(file)}${varsDir === DEFAULT_VARS_DIR ? '' : ` --vars-dir ${shellQuote(varsDir)}`}`;
+}
+
+/** The error with these words in its hints, where what makes values knows of no flags. */
+export function hintingAt(error: unknown, words: string): unknown {
+  if (!(error instanceof SlicerError)) return error;
+  const [first, ...rest] = error.problems.map((problem): Problem =>
+    (problem.hint === undefined ? problem : { ...problem, hint: problem.hint.replaceAll(/\bslicer vars\b/g, () => words) }));
+  return new SlicerError([first as Problem, ...rest]);
 }
 
 export interface FoundVar {

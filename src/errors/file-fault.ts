@@ -14,6 +14,14 @@ export function shellQuote(path: string): string {
   return /^[A-Za-z0-9_./@%+:,-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
 }
 
+/**
+ * What makes a directory its owner's alone. One right below the root (`/etc`, `/tmp`) is in use by others, who
+ * could not go on: there another place is the remedy. `as`: what the command is run with.
+ */
+export function privacyRemedy(path: string, as: 'sudo ' | '' = ''): string {
+  return /^\/+[^/]*\/*$/.test(path) ? 'name a directory of its own, which nothing else uses' : `${as}chmod 700 ${shellQuote(path)}`;
+}
+
 /** The command that shows why `path` can't be written, or mends it; undefined for what says enough by itself. */
 export function fileRemedy(errno: string, path: string): string | undefined {
   const quoted = shellQuote(path);

@@ -118,6 +118,6 @@ function halfThere(task: Task, missing: readonly string[]): Problem {
   return {
     code: 'value_exists',
     message: `${taskText(task)} has some of its files, and not ${missing.join(', ')}`,
-    hint: 'give them with: slicer vars set; or make all of them again with --regenerate',
+    hint: `give them with: slicer vars set ${task.machine === SHARED ? 'MACHINE' : task.machine} ${task.generator.name}/${missing[0]}; or make all of them again with --regenerate`,
   };
 }

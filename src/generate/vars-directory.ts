@@ -16,7 +16,7 @@ import {
 } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { varPath, type VarName } from '../config/var-path.ts';
-import { errnoOf, fileRemedy, isFull } from '../errors/file-fault.ts';
+import { errnoOf, fileRemedy, isFull, privacyRemedy } from '../errors/file-fault.ts';
 import { fail, SlicerError } from '../errors/slicer-error.ts';
 import { Secret, SECRET_MAX_BYTES } from '../secret/secret.ts';
 import { isLeftover, temporaryName } from '../temporary/temporary-name.ts';
@@ -105,7 +105,7 @@ function isPrivateDirectory(path: string, uid: number): boolean {
   if (!stats.isDirectory()) throw fail('store_not_private', `"${path}" is no directory; values that are generated are in directories alone`);
   if (stats.uid !== uid) throw fail('store_not_private', `"${path}" is owned by user ${stats.uid}, expected ${uid}, which slicer runs as`, `chown ${uid} ${path}`);
   if ((stats.mode & 0o077) !== 0) {
-    throw fail('store_not_private', `"${path}" is open to others: it has mode 0${(stats.mode & 0o777).toString(8)}, expected 0700`, `chmod 700 ${path}`);
+    throw fail('store_not_private', `"${path}" is open to others: it has mode 0${(stats.mode & 0o777).toString(8)}, expected 0700`, privacyRemedy(resolve(path)));
   }
   return true;
 }

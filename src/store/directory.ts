@@ -9,7 +9,7 @@ import {
 } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { errnoOf, fileRemedy, isFull, shellQuote } from '../errors/file-fault.ts';
+import { errnoOf, fileRemedy, isFull, privacyRemedy, shellQuote } from '../errors/file-fault.ts';
 import { SlicerError, fail, type Problem } from '../errors/slicer-error.ts';
 import { isLeftover } from '../temporary/temporary-name.ts';
 
@@ -83,7 +83,7 @@ export function directoryProblem(directory: Omit<StoreDirectory, 'handle'>): Pro
     return {
       code: 'store_not_private',
       message: `the store "${path}" is open to others: it has mode ${mode}, expected 0700`,
-      hint: `sudo chmod 700 ${quoted}`,
+      hint: privacyRemedy(path, 'sudo '),
     };
   }
   return undefined;

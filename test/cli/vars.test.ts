@@ -76,7 +76,7 @@ $ printf by-hand | slicer vars --inventory inv.yaml set web login/key
 ! not there yet: login/key.pub
 $ slicer vars --inventory inv.yaml generate
 ! slicer: error: generator "login" of machine "web" has some of its files, and not key.pub
-! slicer: hint: give them with: slicer vars set; or make all of them again with --regenerate
+! slicer: hint: give them with: slicer vars --inventory inv.yaml set web login/key.pub; or make all of them again with --regenerate
 ? 5
 $ printf other | slicer vars --inventory inv.yaml set web login/key
 ! login/key replaced
@@ -122,11 +122,11 @@ $ slicer vars --inventory inv.yaml set web login/key </dev/null
 ? 2
 $ slicer vars --inventory asks.yaml generate </dev/null
 ! slicer: error: generator "g" of machine "web" asks for "token", and there is no terminal to ask at
-! slicer: hint: run it at a terminal, or give it with: slicer vars set web g/token
+! slicer: hint: run it at a terminal, or give it with: slicer vars --inventory asks.yaml set web g/token
 ! slicer: error: generator "g" of machine "web" asks for "key", and there is no terminal to ask at
-! slicer: hint: run it at a terminal, or give it with: slicer vars set web g/key
+! slicer: hint: run it at a terminal, or give it with: slicer vars --inventory asks.yaml set web g/key
 ! slicer: error: generator "g" of machine "web" asks for "name", and there is no terminal to ask at
-! slicer: hint: run it at a terminal, or give it with: slicer vars set web g/name
+! slicer: hint: run it at a terminal, or give it with: slicer vars --inventory asks.yaml set web g/name
 ? 2
 `);
 
@@ -155,6 +155,11 @@ test('a directory of values that others can enter is refused', async () => {
   chmodSync(join(directory, 'vars'), 0o755);
   const { code, stderr } = await run('slicer vars --inventory inv.yaml list');
   assert.deepEqual([code, stderr], [1, `slicer: error: "${directory}/vars" is open to others: it has mode 0755, expected 0700\nslicer: hint: chmod 700 ${directory}/vars\n`]);
+});
+
+test('a directory right below the root is not closed to others, who use it', { skip: process.geteuid?.() !== 0 && 'needs root, whose it is' }, async () => {
+  const { code, stderr } = await run('slicer vars --inventory inv.yaml --vars-dir /usr list');
+  assert.deepEqual([code, stderr], [1, 'slicer: error: "/usr" is open to others: it has mode 0755, expected 0700\nslicer: hint: name a directory of its own, which nothing else uses\n']);
 });
 
 test('values are where --vars-dir says', async () => {

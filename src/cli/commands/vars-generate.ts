@@ -1,9 +1,11 @@
 import { dirname } from 'node:path';
 import type { Command } from 'commander';
+import type { VarsInventory } from '../../config/generators.ts';
 import { SHARED } from '../../config/var-path.ts';
 import { generate } from '../../generate/generation.ts';
-import { allTasks, planGeneration, taskText } from '../../generate/plan.ts';
+import { allTasks, planGeneration, taskText, type GenerationPlan, type GenerationRequest } from '../../generate/plan.ts';
 import { presentFiles } from '../../generate/state.ts';
+import type { VarsDirectory } from '../../generate/vars-directory.ts';
 import { makePrivate } from '../../vm/private-directory.ts';
 import { keepProcessPrivate } from '../../vm/private-process.ts';
 import { chooseRuntimeDirectory, memoryDirectories, removeIfEmpty } from '../../vm/runtime-directory.ts';
@@ -11,7 +13,7 @@ import type { Context } from '../context.ts';
 import { addVarsFlags } from '../vars-flags.ts';
 import { say, warn } from '../output.ts';
 import { askPrompt } from '../vars-prompt.ts';
-import { varsSubject } from '../vars-options.ts';
+import { hintingAt, varsSubject } from '../vars-options.ts';
 
 interface Flags {
   readonly generator?: string;
@@ -36,8 +38,8 @@ export function configure(command: Command, context: Context): void {
     .option('--show-stderr', 'let programs of generators write to this terminal; they may write values')
     .addHelpText('after', EXAMPLES)
     .action(async (machines: string[], { generator, regenerate = false, showStderr = false }: Flags) => {
-      const { inventory, vars } = await varsSubject(command, context);
-      const plan = planGeneration(inventory, { machines, generator, regenerate }, (task) => presentFiles(task, vars));
+      const { inventory, vars, words } = await varsSubject(command, context);
+      const plan = planOf(inventory, { machines, generator, regenerate }, vars, words);
       if (inventory.machines.length === 0) warn(context, 'the inventory has no machine: only generators with share: true have values');
       if (plan.tasks.length === 0) return say(context, 'nothing is missing');
       const path = context.env['PATH'] ?? '';
@@ -51,15 +53,25 @@ export function configure(command: Command, context: Context): void {
           ask: context.stdin.isTTY ? (task, prompt) => askPrompt(task, prompt, context) : undefined,
           made: (task) => say(context, `${taskText(task)}: ${task.replaces ? 'made again' : 'made'} ${task.files.join(', ')}`),
         });
+      } catch (error) {
+        throw hintingAt(error, words);
       } finally {
         stop.forget();
         // Another's may be in it still, or in the one above.
         if (scratch !== undefined) await removeIfEmpty(scratch);
       }
       for (const { task, dependency } of plan.stale) {
-        warn(context, `${taskText(task)} was made from an earlier "${dependency}" and stays; make it again with: generate ${task.machine === SHARED ? '' : `${task.machine} `}--generator=${task.generator.name} --regenerate`);
+        warn(context, `${taskText(task)} was made from an earlier "${dependency}" and stays; make it again with: ${words} generate ${task.machine === SHARED ? '' : `${task.machine} `}--generator=${task.generator.name} --regenerate`);
       }
     });
+}
+
+function planOf(inventory: VarsInventory, request: GenerationRequest, vars: VarsDirectory, words: string): GenerationPlan {
+  try {
+    return planGeneration(inventory, request, (task) => presentFiles(task, vars));
+  } catch (error) {
+    throw hintingAt(error, words);
+  }
 }
 
 async function findScratchDirectory(env: NodeJS.ProcessEnv): Promise<string> {
