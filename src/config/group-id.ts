@@ -9,7 +9,7 @@ export function groupId(group: string): number | undefined {
 }
 
 /** The same of a table of the form of group(5). */
-function groupIn(group: string, table: string): number | undefined {
+export function groupIn(group: string, table: string): number | undefined {
   const line = table.split('\n').find((entry) => entry.startsWith(`${group}:`));
   const id = /^[0-9]+$/.test(group) ? group : line?.split(':')[2] ?? '';
   return /^[0-9]{1,10}$/.test(id) && isId(Number(id)) ? Number(id) : undefined;
