@@ -163,7 +163,7 @@ export function accept(): [number, number] | null {
 }
 
 /** Listeners have numbers below 0 here. */
-let lastListener = -1_000_000;
+let lastListener = -2_000_000_000;
 export const unixListen = (): number => (lastListener -= 1);
 export const listener = (): number => lastListener;
 

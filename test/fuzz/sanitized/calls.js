@@ -1,9 +1,19 @@
 // Runs under QuickJS, linked with agent/sys.c and the compiler's sanitizers: each input that comes on stdin is a
 // program of calls to `sys` with hostile arguments, whose descriptors and names stay within one directory.
 // A call may throw; what may not be ends the process with the sanitizer's report.
+//
+// With the argument `relay` it is the relay between a VM's VSOCK and a Unix socket, with Unix sockets of the working
+// directory in the place of VSOCK, and says when it listens.
 import * as os from 'os';
 import * as std from 'std';
 import * as sys from 'sys';
+
+if (scriptArgs[1] === 'relay') {
+  const [guest, host] = [sys.unixListen('./from-guest'), sys.unixListen('./vm')];
+  std.out.puts('ready\n');
+  std.out.flush();
+  sys.relay(guest, host, 3, './vm', 901, './guest');
+}
 
 const directory = sys.openDirectory('.');
 const listener = sys.unixListen('./listener');

@@ -1,4 +1,4 @@
-// The sanitized agent/sys.c with calls.js, which is given programs of calls one by one.
+// The sanitized agent/sys.c, which is given programs of calls one by one.
 import type { Socket } from 'node:net';
 import { startSanitized, type SanitizedProcess } from './program.ts';
 
@@ -24,7 +24,7 @@ export class SanitizedCalls {
   }
 
   static async start(): Promise<SanitizedCalls> {
-    return new SanitizedCalls(await startSanitized('calls.js'));
+    return new SanitizedCalls(await startSanitized());
   }
 
   get isEnded(): boolean {

@@ -18,9 +18,9 @@ const QJSC_FLAGS = ['-s', '-m', '-M', 'sys,sys', '-e'];
 /** sys.c has bytecode under this name, which nothing here runs. */
 const NO_AUXILIARY = '#include <stdint.h>\nconst uint8_t auxiliary[1] = { 0 };\nconst uint32_t auxiliary_size = 0;\n';
 
-async function ensureProgram(name: string): Promise<string> {
+async function ensureProgram(): Promise<string> {
   const compiler = await findCompiler(HOST_ARCH);
-  const [script, sys] = await Promise.all([readFile(join(import.meta.dirname, name)), readFile(join(CHECKOUT, 'agent/sys.c'))]);
+  const [script, sys] = await Promise.all([readFile(join(import.meta.dirname, 'calls.js')), readFile(join(CHECKOUT, 'agent/sys.c'))]);
   const inputs = [script, sys, ...FLAGS, ...QJSC_FLAGS, NO_AUXILIARY, ...engineInputs(compiler)];
   const entry = await ensureEntry('sanitized-sys', inputs, async (directory) => {
     const [engine, qjsc] = await Promise.all([ensureEngine(HOST_ARCH), ensureQjsc()]);
@@ -46,9 +46,9 @@ export interface SanitizedProcess {
   readonly ended: Promise<string>;
 }
 
-/** A process of the script `name` of this directory, which keeps Node waiting for nothing. */
-export async function startSanitized(name: string): Promise<SanitizedProcess> {
-  const program = await ensureProgram(name);
+/** A process of calls.js with these arguments, which keeps Node waiting for nothing. */
+export async function startSanitized(...args: string[]): Promise<SanitizedProcess> {
+  const program = await ensureProgram();
   const directory = mkdtempSync(join(tmpdir(), 'slicer-fuzz-'));
   const remove = (): void => rmSync(directory, { recursive: true, force: true });
   // Where it was built others may not look.
@@ -56,7 +56,7 @@ export async function startSanitized(name: string): Promise<SanitizedProcess> {
   copyFileSync(program, copy);
   chmodSync(directory, 0o711);
   if (NOBODY.uid !== undefined) chownSync(directory, NOBODY.uid, NOBODY.gid);
-  const child = spawn(copy, { cwd: directory, ...NOBODY, env: { ASAN_OPTIONS: OPTIONS, UBSAN_OPTIONS: 'print_stacktrace=1' }, stdio: 'pipe' });
+  const child = spawn(copy, args, { cwd: directory, ...NOBODY, env: { ASAN_OPTIONS: OPTIONS, UBSAN_OPTIONS: 'print_stacktrace=1' }, stdio: 'pipe' });
   process.once('exit', remove);
   let said = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {

@@ -19,7 +19,7 @@ export class SanitizedRelay {
   }
 
   static async start(): Promise<SanitizedRelay> {
-    const started = await startSanitized('relay.js');
+    const started = await startSanitized('relay');
     const relay = new SanitizedRelay(started);
     const listen = async (name: string): Promise<Server> => {
       const server = createServer((socket) => relay.onDialled(socket)).listen(join(started.directory, name));
