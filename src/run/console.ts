@@ -47,7 +47,8 @@ export function foregroundConsole({ stdout, stderr, clean, warn }: ConsoleOutput
   };
 
   const take = (source: Readable, target: ConsoleOutput['stdout'], filter: LineFilter | undefined): void => {
-    const decoder = new TextDecoder();
+    // A byte order mark is a character like others: Node drops one, or not, by how the bytes around it come.
+    const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
     // Consoles end their lines with CR LF: the one is not told from a lone CR before the other is there.
     let held = '';
     const pass = (text: string, isLast: boolean): void => {

@@ -7,6 +7,8 @@ import { withoutReturns } from '../../../src/vm/console-log.ts';
 import type { Target } from '../engine.ts';
 import { pieces } from '../expectations.ts';
 
+const decoded = (input: Buffer): string => new TextDecoder('utf-8', { ignoreBOM: true }).decode(input);
+
 async function shown(chunks: readonly Buffer[]): Promise<{ text: string; last: readonly string[] }> {
   let text = '';
   const output = { writableLength: 0, write: (part: string) => (text += part) !== '' } as unknown as NodeJS.WritableStream & { writableLength: number };
@@ -28,7 +30,7 @@ const output: Target = {
   check: async (input, random) => {
     const whole = await shown([input]);
     // No byte is lost or doubled, and no end of a line is cut into two.
-    assert.equal(whole.text, new TextDecoder().decode(input));
+    assert.equal(whole.text, decoded(input));
     assert.deepEqual(await shown(pieces(random, input)), whole);
     for (const line of whole.last) assert.ok(!line.endsWith('\r') && !line.includes('\n') && line !== '');
     const text = input.toString();
@@ -41,7 +43,7 @@ const output: Target = {
     assert.equal(escapeLines(`${many}\n`), '\n');
     assert.ok(escapeLines(`${many.slice(0, 2 ** 16)}x`).endsWith('x'));
     const flood = await shown([Buffer.from(many), input, Buffer.from(`${many}x`)]);
-    assert.ok(flood.text.endsWith('x') && flood.text.length === 2 ** 21 + 1 + new TextDecoder().decode(input).length);
+    assert.ok(flood.text.endsWith('x') && flood.text.length === 2 ** 21 + 1 + decoded(input).length);
   },
 };
 
