@@ -50,6 +50,8 @@ function report(error: unknown): void {
 
 /** Each command is a bundle of its own with its own copy of the class, so `instanceof` would not do. */
 function asSlicerError(error: unknown): SlicerError | undefined {
+  // getcwd(2): somebody removed it.
+  if ((error as NodeJS.ErrnoException | undefined)?.syscall === 'uv_cwd') return fail('not_found', 'the working directory is not there any more', 'cd to another one');
   return error instanceof Error && error.name === 'SlicerError' ? (error as SlicerError) : undefined;
 }
 

@@ -85,6 +85,13 @@ test('up without a configuration says how to make one', async () => {
   assert.equal(stderr, `slicer: error: there is no slicer.yaml in ${directory}\nslicer: hint: slicer new GROUP > slicer.yaml\n`);
 });
 
+test('a working directory that was removed is told as what it is', async () => {
+  const { code, stderr } = await run('mkdir gone && cd gone && rmdir ../gone && slicer check');
+  // sh complains of it too.
+  assert.deepEqual([code, stderr.split('\n').filter((line) => line.startsWith('slicer: '))],
+    [4, ['slicer: error: the working directory is not there any more', 'slicer: hint: cd to another one']]);
+});
+
 transcript('version needs no daemon', `
 $ slicer version
 slicer 0.2.0 (abc1234)
