@@ -1,5 +1,6 @@
 // The bearer tokens of the TCP API: files that only their owner can read, made at the first start.
 import { createHash, randomUUID, timingSafeEqual } from 'node:crypto';
+import { constants } from 'node:fs';
 import { link, mkdir, open, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { ApiConfig, ApiRole } from '../config/config.ts';
@@ -50,13 +51,16 @@ export function tokenIn(text: string): string | undefined {
 }
 
 async function read(file: string): Promise<string | undefined> {
-  const handle = await open(file, 'r').catch((error: NodeJS.ErrnoException) => {
+  // A FIFO would hold up who opens it.
+  const handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return undefined;
     throw fail('invalid_config', `the token file ${file} can't be read: ${error.code}`);
   });
   if (handle === undefined) return undefined;
   try {
-    const { mode, uid } = await handle.stat();
+    const stats = await handle.stat();
+    const { mode, uid } = stats;
+    if (!stats.isFile()) throw fail('invalid_config', `the token file ${file} is not a file`, 'set config.api.auth.token_file to one');
     const own = process.geteuid?.();
     if (uid !== own && uid !== 0) {
       throw fail('store_not_private', `the token file ${file} belongs to user ${uid}, who knows what is in it`, `chown ${own} ${file}, with a new token`);

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { chmodSync, chownSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import type { OutgoingHttpHeaders } from 'node:http';
 import { connect } from 'node:net';
@@ -30,6 +31,12 @@ test('a token file that others can read, or that holds no token, is refused', as
   assert.equal(await loadToken(file, () => ''), 'a-user-made-this-token');
   chmodSync(file, 0o640);
   await assert.rejects(loadToken(file, () => ''), { code: 'store_not_private' });
+});
+
+test('a token file that is a FIFO is refused, and holds nobody up', async (t) => {
+  const file = join(directoryFor(t), 'token');
+  execFileSync('mkfifo', ['-m', '600', file]);
+  await assert.rejects(loadToken(file, () => ''), { code: 'invalid_config', message: /is not a file/ });
 });
 
 test('a token file that another user put there is refused', { skip: process.geteuid?.() !== 0 && 'needs root, to give a file away' }, async (t) => {
