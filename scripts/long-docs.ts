@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { machineClass } from '../bench/machine-class.ts';
 import { CHECKOUT } from './build-steps.ts';
-import type { TestEvent } from './test-run.ts';
+import type { TestEvent, TestGroup } from './test-run.ts';
 
 const FILE = 'docs/testing.md';
 const [BEGIN, END] = ['<!-- last run -->', '<!-- end of last run -->'];
@@ -22,9 +22,10 @@ export class LongResults {
   readonly #files = new Map<string, FileResult>();
   readonly #beganAt = new Date();
 
-  readonly observe = ({ type, data: { file, nesting, message = '', skip, details } }: TestEvent): void => {
+  /** A group is one file: where a test stands may be another, which several share. */
+  readonly observe = ({ type, data: { file, nesting, message = '', skip, details } }: TestEvent, { files }: TestGroup): void => {
     if (file === undefined || nesting !== 0) return;
-    const name = basename(file).replace(/\.test\..*$/, '');
+    const name = basename(files[0] as string).replace(/\.test\..*$/, '');
     const result = this.#files.get(name) ?? { passed: 0, skipped: 0, failed: 0, ms: 0, counted: [] };
     this.#files.set(name, result);
     if (type === 'test:diagnostic' && message.startsWith(COUNTED)) result.counted.push(message.slice(COUNTED.length));

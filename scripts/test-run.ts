@@ -21,19 +21,20 @@ export interface TestEvent {
   readonly data: Partial<EventData.TestDiagnostic & Pick<EventData.TestPass, 'skip' | 'details'>>;
 }
 
-/** Whether all tests passed. A file that takes longer than `fileTimeoutMs`, or its group's, fails. */
+/** Whether all tests passed. A file that takes longer than `fileTimeoutMs`, or its group's, fails. `observe` is told of what happens in which group. */
 export async function runTests(
-  groups: readonly TestGroup[], fileTimeoutMs: number, output: Writable, observe: (event: TestEvent) => void = () => undefined,
+  groups: readonly TestGroup[], fileTimeoutMs: number, output: Writable, observe: (event: TestEvent, group: TestGroup) => void = () => undefined,
 ): Promise<boolean> {
   const merged = new PassThrough({ objectMode: true });
   const reporter = new spec();
   const printed = new Promise((resolve) => reporter.once('end', resolve));
   merged.pipe(reporter).pipe(output, { end: false });
   const totals = new Map<string, number>();
-  for (const { files, concurrency, fileTimeoutMs: timeout = fileTimeoutMs } of groups) {
+  for (const group of groups) {
+    const { files, concurrency, fileTimeoutMs: timeout = fileTimeoutMs } = group;
     if (files.length === 0) continue;
     for await (const event of run({ files: [...files], concurrency, timeout }) as AsyncIterable<TestEvent>) {
-      observe(event);
+      observe(event, group);
       const [, name, count] = (event.type === 'test:diagnostic' && SUMMARY.exec(event.data.message ?? '')) || [];
       // Inside a test anybody may print such a line; the summary stands outside.
       if (name === undefined || event.data.nesting !== 0 || event.data.file !== undefined) merged.write(event);

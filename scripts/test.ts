@@ -39,7 +39,7 @@ runScript(async () => {
   const passed = await runTests(
     [
       { files: others, concurrency: availableParallelism() },
-      { files: withVms, concurrency: 1 },
+      ...withVms.map((file) => ({ files: [file], concurrency: 1 })),
       { files: nestedLab, concurrency: 1, fileTimeoutMs: NESTED_LAB_TIMEOUT_MS },
     ],
     long ? LONG_FILE_TIMEOUT_MS : FILE_TIMEOUT_MS,
