@@ -35,7 +35,8 @@ async function ensureProgram(): Promise<string> {
 }
 
 /** Who has no rights on this machine, when there is one to become. */
-const NOBODY = process.geteuid?.() === 0 ? { uid: 65534, gid: 65534 } : {};
+const NOBODY = process.geteuid?.() === 0 ? 65534 : undefined;
+const AS_NOBODY = NOBODY === undefined ? [] : [`--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups'];
 const OPTIONS = 'allocator_may_return_null=1:detect_leaks=0:abort_on_error=0:exitcode=99';
 
 export interface SanitizedProcess {
@@ -55,8 +56,9 @@ export async function startSanitized(...args: string[]): Promise<SanitizedProces
   const copy = join(directory, 'program');
   copyFileSync(program, copy);
   chmodSync(directory, 0o711);
-  if (NOBODY.uid !== undefined) chownSync(directory, NOBODY.uid, NOBODY.gid);
-  const child = spawn(copy, args, { cwd: directory, ...NOBODY, env: { ASAN_OPTIONS: OPTIONS, UBSAN_OPTIONS: 'print_stacktrace=1' }, stdio: 'pipe' });
+  if (NOBODY !== undefined) chownSync(directory, NOBODY, NOBODY);
+  // Whoever started it may be killed, and the relay reads no stdin whose end would tell it.
+  const child = spawn('setpriv', ['--pdeathsig', 'KILL', ...AS_NOBODY, '--', copy, ...args], { cwd: directory, env: { PATH: process.env['PATH'], ASAN_OPTIONS: OPTIONS, UBSAN_OPTIONS: 'print_stacktrace=1' }, stdio: 'pipe' });
   process.once('exit', remove);
   let said = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
