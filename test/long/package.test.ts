@@ -174,7 +174,7 @@ test('an upgrade keeps VMs running, their secrets in place, and serves them on',
 
 test('what is removed leaves no VM and no service, also of one that was stopped, and keeps secrets and configuration', { skip, timeout: LIMIT_MS }, async () => {
   // Which has left its VMs running.
-  await inside('systemctl stop slicer');
+  await inside('systemctl disable --now slicer');
   await inside('apt-get -qq -y remove slicer');
   assert.equal(await inside(`pidof ${VMS.map(({ vmm }) => vmm).join(' ')} vhost-device-vsock || true`), '');
   assert.equal(await inside('systemctl is-active slicer || true; command -v slicer || true'), 'inactive\n');
